@@ -1,0 +1,1 @@
+"""The tidy tables: what a row is, and what its columns mean."""

@@ -1,0 +1,252 @@
+"""The contract of every table that varprop returns: quantities, columns, order labels.
+
+A table is *long*: one row per (case, layer, quantity). Predicted tables have `PREDICTED_COLUMNS`, simulated
+ones add `SIMULATED_COLUMNS`, compared ones have `COMPARED_COLUMNS`. Provenance stands in ``frame.attrs``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Kind = Literal["mean", "moment", "fraction", "correlation", "loss"]
+"""How a quantity is judged: means in units of a root second moment, fractions and correlations absolutely."""
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One measured or predicted quantity.
+
+    Attributes
+    ----------
+    name : str
+        As it stands in the column ``quantity``.
+    kind : {"mean", "moment", "fraction", "correlation", "loss"}
+        Decides the comparison margin and the axis a plot uses (moments are positive and drawn on a log scale).
+    title : str
+        For headings and axis labels.
+    meaning : str
+        Definition in words.
+    backward : bool
+        Whether it travels with the gradient.
+    scale : str or None
+        For a mean: the quantity whose root is its natural unit.
+    """
+
+    name: str
+    kind: Kind
+    title: str
+    meaning: str
+    backward: bool = False
+    scale: str | None = None
+
+
+QUANTITIES: Mapping[str, Quantity] = {
+    q.name: q
+    for q in (
+        Quantity(
+            "preactivation_mean",
+            "mean",
+            "Pre-activation mean",
+            "E[z] over weights, random biases, units and inputs",
+            scale="preactivation_second_moment",
+        ),
+        Quantity(
+            "preactivation_variance",
+            "moment",
+            "Pre-activation variance",
+            "Var[z] over weights and random biases at a fixed input, averaged over units and inputs",
+        ),
+        Quantity(
+            "preactivation_second_moment",
+            "moment",
+            "Pre-activation second moment",
+            "E[z²], the recursions' q",
+        ),
+        Quantity(
+            "data_variance",
+            "moment",
+            "Variance over the data",
+            "variance over inputs (ddof = 1) at fixed weights, averaged: what a batch histogram shows",
+        ),
+        Quantity(
+            "activation_mean",
+            "mean",
+            "Activation mean",
+            "E[phi(z)]",
+            scale="activation_second_moment",
+        ),
+        Quantity("activation_second_moment", "moment", "Activation second moment", "E[phi(z)²]"),
+        Quantity(
+            "saturated_fraction",
+            "fraction",
+            "Saturated fraction",
+            "P(z in the unbounded tails where |phi'| is at most a share of its supremum)",
+        ),
+        Quantity(
+            "inactive_fraction",
+            "fraction",
+            "Inactive fraction",
+            "P(z in the set where the activation declares itself off)",
+        ),
+        Quantity(
+            "dead_fraction",
+            "fraction",
+            "Dead fraction",
+            "share of units inactive for every one of the inputs",
+        ),
+        Quantity(
+            "derivative_second_moment",
+            "moment",
+            "Derivative second moment",
+            "E[phi'(z)²]; times the weight variance and fan it gives chi_1",
+        ),
+        Quantity(
+            "correlation",
+            "correlation",
+            "Correlation of two inputs",
+            "second moment of two inputs' pre-activations, normalised; mean over pairs",
+        ),
+        Quantity(
+            "gradient_preactivation",
+            "moment",
+            "Gradient at the pre-activations",
+            "E[(dL/dz)²], mean over units and inputs",
+            backward=True,
+        ),
+        Quantity(
+            "gradient_weight",
+            "moment",
+            "Gradient of a weight, per example",
+            "E[(dL/dW_ij)²] per example, mean over entries and inputs",
+            backward=True,
+        ),
+        Quantity(
+            "gradient_bias",
+            "moment",
+            "Gradient of a bias, per example",
+            "E[(dL/db_i)²] per example, mean over units and inputs",
+            backward=True,
+        ),
+        Quantity(
+            "gradient_input",
+            "moment",
+            "Gradient at the layer's input",
+            "E[(dL/dh_j)²] of the layer's input h, mean over entries and inputs; layer 1's is the network's input",
+            backward=True,
+        ),
+        Quantity(
+            "gradient_weight_batch",
+            "moment",
+            "Gradient of a weight, batch mean",
+            "E[(dL/dW_ij)²] of the batch-mean loss: what an optimizer sees",
+            backward=True,
+        ),
+        Quantity("initial_loss", "loss", "Initial loss", "E[L] before training, mean over inputs"),
+    )
+}
+
+ORDERS = ("exact", "1/n", "infinite", "approximate")
+"""What a prediction is: exact at any width, 1/n-corrected, infinite-width, or resting on a stated approximation."""
+
+VERDICTS = ("agrees", "differs", "undecided", "unpredicted")
+
+KEY_COLUMNS = ("case", "layer", "quantity")
+PREDICTED_COLUMNS = (
+    "case",
+    "activation",
+    "weights",
+    "biases",
+    "layer",
+    "width",
+    "quantity",
+    "value",
+    "log_value",
+    "order",
+    "reason",
+)
+SIMULATED_COLUMNS = (
+    *PREDICTED_COLUMNS,
+    "std_error",
+    "ci_low",
+    "ci_high",
+    "median",
+    "n_draws",
+    "sampler",
+    "estimator",
+)
+COMPARED_COLUMNS = (
+    "case",
+    "activation",
+    "weights",
+    "biases",
+    "layer",
+    "width",
+    "quantity",
+    "predicted",
+    "measured",
+    "std_error",
+    "ci_low",
+    "ci_high",
+    "difference",
+    "z_score",
+    "p_value",
+    "p_adjusted",
+    "margin",
+    "order",
+    "verdict",
+    "reason",
+    "draws_needed",
+)
+
+_TEXT = {
+    "case",
+    "activation",
+    "weights",
+    "biases",
+    "quantity",
+    "order",
+    "reason",
+    "sampler",
+    "estimator",
+    "verdict",
+}
+_WHOLE = {"layer", "width", "n_draws"}
+
+
+def tidy(
+    rows: Iterable[Mapping[str, Any]],
+    columns: tuple[str, ...],
+    attrs: Mapping[str, Any] | None = None,
+) -> pd.DataFrame:
+    """Build a table with exactly `columns`, in order, with the contract's dtypes.
+
+    Missing text becomes ``""``, missing numbers NaN. `attrs` become the frame's provenance.
+
+    Raises
+    ------
+    KeyError
+        If a row has a key that is no column, or a quantity the contract does not know.
+    """
+    import pandas as pd
+
+    records = list(rows)
+    for record in records:
+        extra = set(record) - set(columns)
+        if extra or record["quantity"] not in QUANTITIES:
+            raise KeyError(f"not in the contract: {sorted(extra) or record['quantity']}")
+    data: dict[str, Any] = {}
+    for column in columns:
+        if column in _TEXT:
+            data[column] = pd.Series([r.get(column, "") for r in records], dtype=object)
+        elif column in _WHOLE:
+            data[column] = pd.Series([r.get(column, 0) for r in records], dtype="int64")
+        else:
+            data[column] = pd.Series([r.get(column, float("nan")) for r in records], dtype="float64")
+    frame = pd.DataFrame(data, columns=list(columns))
+    frame.attrs.update(attrs or {})
+    return frame
