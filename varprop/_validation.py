@@ -40,7 +40,7 @@ class InputError(ValueError):
         super().__init__(f"{field}: {show(value)} is not allowed; expected {allowed}")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Exceptions are pickled by their message alone, which does not fit our signature; process pools need this.
+        # Exceptions are pickled by their message alone; that does not fit our signature, and pools need it.
         return (type(self), (self.field, self.value, self.allowed))
 
     def under(self, prefix: str) -> InputError:

@@ -136,7 +136,7 @@ QUANTITIES: Mapping[str, Quantity] = {
             "gradient_input",
             "moment",
             "Gradient at the layer's input",
-            "E[(dL/dh_j)²] of the layer's input h, mean over entries and inputs; layer 1's is the network's input",
+            "E[(dL/dh_j)²] at the layer's input h, mean over entries and inputs; for layer 1, the network's input",
             backward=True,
         ),
         Quantity(
@@ -151,7 +151,7 @@ QUANTITIES: Mapping[str, Quantity] = {
 }
 
 ORDERS = ("exact", "1/n", "infinite", "approximate")
-"""What a prediction is: exact at any width, 1/n-corrected, infinite-width, or resting on a stated approximation."""
+"""Exact at any width, 1/n-corrected, infinite-width, or resting on an approximation that ``reason`` states."""
 
 VERDICTS = ("agrees", "differs", "undecided", "unpredicted")
 

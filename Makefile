@@ -1,0 +1,59 @@
+# Two commands do everything on a fresh machine with Python (3.11 or newer) and make:
+#   make report    the default report, in reports/latest/
+#   make test      everything that continuous integration runs
+# The others: make gallery [ONLY=e5], make bench, make format, make clean.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+
+# One BLAS thread a process: pytest and the engine bring their own parallelism.
+export OMP_NUM_THREADS := 1
+export OPENBLAS_NUM_THREADS := 1
+
+.PHONY: report test lint types imports tests gallery bench format clean
+
+report: $(VENV)/.installed
+	$(BIN)/varprop report -o reports/latest --force
+
+test: lint types imports tests
+
+lint: $(VENV)/.test-installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.test-installed
+	$(BIN)/mypy
+
+imports: $(VENV)/.test-installed
+	$(BIN)/lint-imports
+
+tests: $(VENV)/.test-installed
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+gallery: $(VENV)/.test-installed
+	$(BIN)/python analyses/gallery.py $(ONLY)
+
+bench: $(VENV)/.test-installed
+	mkdir -p reports/benchmarks
+	$(BIN)/python -m pytest tests/benchmarks --benchmark-only --benchmark-enable -p no:xdist -q
+
+format: $(VENV)/.test-installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) reports/latest reports/benchmarks
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+# torch is pinned here, and only here, so that every machine tests against the same CPU build.
+$(VENV)/.test-installed: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	touch $@ $(VENV)/.installed
