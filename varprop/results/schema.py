@@ -26,7 +26,7 @@ class Quantity:
     name : str
         As it stands in the column ``quantity``.
     kind : {"mean", "moment", "fraction", "correlation", "loss"}
-        Decides the comparison margin and the axis a plot uses (moments are positive and drawn on a log scale).
+        Decides the comparison margin and a plot's axis (moments are positive and drawn on a log scale).
     title : str
         For headings and axis labels.
     meaning : str
@@ -136,7 +136,7 @@ QUANTITIES: Mapping[str, Quantity] = {
             "gradient_input",
             "moment",
             "Gradient at the layer's input",
-            "E[(dL/dh_j)²] at the layer's input h, mean over entries and inputs; for layer 1, the network's input",
+            "E[(dL/dh_j)²] at the layer's input h, mean over entries and inputs; layer 1's is dL/dx",
             backward=True,
         ),
         Quantity(
@@ -151,7 +151,7 @@ QUANTITIES: Mapping[str, Quantity] = {
 }
 
 ORDERS = ("exact", "1/n", "infinite", "approximate")
-"""Exact at any width, 1/n-corrected, infinite-width, or resting on an approximation that ``reason`` states."""
+"""Exact at any width, 1/n-corrected, infinite-width, or approximate in a way that ``reason`` states."""
 
 VERDICTS = ("agrees", "differs", "undecided", "unpredicted")
 
