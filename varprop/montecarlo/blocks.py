@@ -1,0 +1,122 @@
+"""A run is a list of blocks, and a block is a pure function of the plan and its number.
+
+The plan says everything a block needs, so a block gives the same bits in this process, in a pool or on a
+cluster, today or after an interruption. The block size belongs to the plan and never depends on the number
+of workers, because every block has a random stream of its own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from varprop._random import generator
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from varprop.montecarlo.statistics import Statistics
+    from varprop.spec import Network
+
+FORMAT = 1
+"""Changes whenever the same plan would give other numbers or other bytes."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some consecutive draws of a plan.
+
+    Attributes
+    ----------
+    index : int
+        Position in the plan, from 0; names the random stream together with the plan's seed and case.
+    draws : int
+        Number of networks to draw, at least 1.
+    """
+
+    index: int
+    draws: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that decides the numbers of one simulated network; every choice is already made.
+
+    Attributes
+    ----------
+    network : Network
+        What is drawn.
+    draws : int
+        Number of independent networks.
+    seed : int
+        The study's seed.
+    case : int
+        Number of the network within its study; names the random streams together with the seed.
+    block_size : int
+        Draws of every block but the last, which has the rest.
+    sampler : {"dense", "conditional", "chain"}
+        How the activations and gradients are drawn.
+    estimator : {"plain", "control"}
+        How they are averaged.
+    share : float
+        Share of the greatest slope at which a unit counts as saturated.
+    histogram : bool
+        Whether per-layer histograms of the pre-activations come along.
+    compiled : bool
+        Whether the optional compiled kernels are used; they have the same law, not the same bits.
+    """
+
+    network: Network
+    draws: int
+    seed: int
+    case: int
+    block_size: int
+    sampler: str
+    estimator: str
+    share: float
+    histogram: bool
+    compiled: bool = False
+
+    def __len__(self) -> int:
+        """Return the number of blocks."""
+        return -(-self.draws // self.block_size)
+
+    def blocks(self) -> Iterator[Block]:
+        """Yield the blocks in the order of reduction."""
+        for index in range(len(self)):
+            yield Block(index, min(self.block_size, self.draws - index * self.block_size))
+
+    def generator(self, block: Block) -> np.random.Generator:
+        """Return a fresh generator at the start of the block's own stream."""
+        return generator(self.seed, self.case, block.index)
+
+    def facts(self) -> dict[str, Any]:
+        """Return what decides the content of a block, as plain values; two plans that agree here share blocks.
+
+        The number of draws is absent: a longer run begins with the blocks of a shorter one.
+        """
+        fields = dataclasses.fields(self)
+        facts = {f.name: getattr(self, f.name) for f in fields if f.name not in ("network", "draws")}
+        return {"format": FORMAT, "network": self.network.digest(), **facts}
+
+    def digest(self) -> str:
+        """Return the SHA-256 of `facts` and the number of draws, in hexadecimal."""
+        text = json.dumps({**self.facts(), "draws": self.draws}, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def run_block(plan: Plan, block: Block) -> Statistics:
+    """Draw the networks of one block and return their statistics.
+
+    The work runs on one BLAS thread wherever it runs: a matrix product may round differently on two
+    threads, and parallel blocks use the cores better.
+    """
+    from varprop.montecarlo import samplers
+    from varprop.montecarlo.threads import single_blas_thread
+
+    with single_blas_thread():
+        return samplers.sample_block(plan, block)
