@@ -51,7 +51,10 @@ class InputError(ValueError):
 
 def show(value: object, limit: int = 60) -> str:
     """Return `value` as one short printable line (control characters escaped, long text cut)."""
-    text = value if isinstance(value, _Literal) else repr(value)
+    if isinstance(value, _Literal):  # our own words, with the place of the fault at their end
+        text, limit = str(value), max(limit, 240)
+    else:
+        text = repr(value)
     text = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
     return text if len(text) <= limit else f"{text[: limit - 1]}… ({len(text)} characters)"
 

@@ -1,0 +1,33 @@
+"""Specs are frozen data: an input, a network on it, a study of several; in Python and in TOML."""
+
+from varprop.spec.heads import HEADS, Head
+from varprop.spec.inputs import Input
+from varprop.spec.labels import check_label, file_stem
+from varprop.spec.layers import Layer
+from varprop.spec.networks import Network
+from varprop.spec.shorthand import default_input, mlp, parse_input
+from varprop.spec.sources import constant, data, digits, gaussian, half_on, kinds
+from varprop.spec.studies import Study
+from varprop.spec.widths import parse_widths, spell_widths
+
+__all__ = [
+    "HEADS",
+    "Head",
+    "Input",
+    "Layer",
+    "Network",
+    "Study",
+    "check_label",
+    "constant",
+    "data",
+    "default_input",
+    "digits",
+    "file_stem",
+    "gaussian",
+    "half_on",
+    "kinds",
+    "mlp",
+    "parse_input",
+    "parse_widths",
+    "spell_widths",
+]

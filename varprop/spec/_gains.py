@@ -1,0 +1,33 @@
+"""A law under a gain: every weight multiplied by one positive number."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from varprop.initializers import Law
+
+_POWERS = {
+    **dict.fromkeys(("value", "mean", "std", "low", "high", "location", "scale", "gain"), 1),
+    "mean_square": 2,
+    **dict.fromkeys(("sparsity", "groups"), 0),
+}
+
+
+def with_gain(law: Law, gain: float) -> Law:
+    """Return the law of ``gain`` times a weight that follows `law`.
+
+    Kurtosis and flags do not change under a positive factor.
+
+    Raises
+    ------
+    KeyError
+        If the law has a parameter of which it is not known how it scales.
+    """
+    if gain == 1.0:
+        return law
+    return replace(
+        law,
+        mean=gain * law.mean,
+        variance=gain**2 * law.variance,
+        parameters=tuple((name, value * gain ** _POWERS[name]) for name, value in law.parameters),
+    )

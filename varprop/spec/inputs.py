@@ -1,0 +1,133 @@
+"""The input of a network: a fixed batch of examples.
+
+It is part of the spec, so that every engine sees the same data.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from varprop._validation import InputError, described
+from varprop.spec._contents import content_digest, frozen_array
+from varprop.spec.labels import check_label
+
+Recipe = tuple[tuple[str, Any], ...]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Input:
+    """A fixed batch of inputs, one example per column.
+
+    Two inputs are equal when their numbers and labels are; name and recipe do not count.
+
+    Parameters
+    ----------
+    values : array of shape (n_0, B) or (n_0,)
+        Finite numbers. Copied and made read-only.
+    name : str
+        For tables and figures.
+    labels : array of shape (B,), optional
+        The class of each example, whole numbers of at least 0.
+    kind : str
+        How it was made: a key of the input table, ``"data"`` for numbers given as such.
+    recipe : tuple of (key, value)
+        The arguments with which `kind` makes it again; they go to the study file.
+
+    Raises
+    ------
+    InputError
+        If `values` is empty or has a value that is not finite, or the labels do not fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = Input(np.eye(3), name="one-hot")
+    >>> x.size, x.batch
+    (3, 3)
+    """
+
+    values: np.ndarray
+    name: str = "data"
+    labels: np.ndarray | None = None
+    kind: str = "data"
+    recipe: Recipe = field(default=())
+
+    def __post_init__(self) -> None:
+        values = np.asarray(self.values)
+        if values.dtype.kind not in "biuf" or values.ndim not in (1, 2):
+            given = described(f"{values.ndim}-dimensional array of {values.dtype}")
+            raise InputError("input.values", given, "an array of real numbers of shape (n_0, B)")
+        if values.size == 0:
+            raise InputError("input.values", described(f"shape {values.shape}"), "at least one number")
+        values = frozen_array(values.reshape(values.shape[0], -1), np.float64)
+        check_finite("input.values", values.T)
+        object.__setattr__(self, "values", values)
+        object.__setattr__(self, "name", check_label("input.name", self.name))
+        if self.labels is not None:
+            object.__setattr__(self, "labels", _checked_labels(self.labels, values.shape[1]))
+
+    @property
+    def size(self) -> int:
+        """Number of inputs n_0."""
+        return int(self.values.shape[0])
+
+    @property
+    def batch(self) -> int:
+        """Number of examples B."""
+        return int(self.values.shape[1])
+
+    def array(self) -> np.ndarray:
+        """Return the data, shape (n_0, B), float64, read-only."""
+        return self.values
+
+    @cached_property
+    def _digest(self) -> str:
+        return content_digest({"values": self.values, "labels": self.labels})
+
+    def digest(self) -> str:
+        """Return the SHA-256 of numbers and labels."""
+        return self._digest
+
+    def __eq__(self, other: object) -> bool:
+        return self.digest() == other.digest() if isinstance(other, Input) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.digest())
+
+    def __repr__(self) -> str:
+        return f"<Input {self.name}: {self.size} inputs × {self.batch} examples>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # By construction, so that the arrays are read-only on the other side too.
+        return (type(self), (self.values, self.name, self.labels, self.kind, self.recipe))
+
+
+def check_finite(field_name: str, rows: np.ndarray) -> None:
+    """Raise `InputError` with the count and first place of what is not finite in `rows` (row = example)."""
+    bad = np.argwhere(~np.isfinite(rows))
+    if len(bad):
+        row, column = (int(i) for i in bad[0])
+        found = (
+            f"{len(bad)} of {rows.size} values not finite, the first ({rows[row, column]}) "
+            f"in row {row + 1}, column {column + 1}"
+        )
+        raise InputError(field_name, described(found), "finite numbers only")
+
+
+def _checked_labels(labels: Any, batch: int) -> np.ndarray:
+    given = np.asarray(labels)
+    if given.shape != (batch,):
+        raise InputError(
+            "input.labels", described(f"shape {given.shape}"), f"one label for each of {batch} examples"
+        )
+    if given.dtype.kind not in "biuf" or not np.all(np.isfinite(given)):
+        raise InputError("input.labels", described(str(given.dtype)), "whole numbers of at least 0")
+    bad = np.flatnonzero((given < 0) | (given != np.floor(given)) | (given > 2**31))
+    if len(bad):
+        found = f"{given[bad[0]]} (example {bad[0] + 1})"
+        raise InputError("input.labels", described(found), "whole numbers of at least 0")
+    return frozen_array(given, np.int64)

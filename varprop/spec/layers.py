@@ -1,0 +1,131 @@
+"""One dense layer: z = W h + b, then the activation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from varprop._validation import InputError, check_real, described
+from varprop.activations import Activation, activation
+from varprop.initializers import Initializer, Law, bias_of, initializer
+from varprop.spec._gains import with_gain
+from varprop.spec.widths import check_width
+
+
+@dataclass(frozen=True, init=False)
+class Layer:
+    """A dense layer, weights of shape (fan_out, fan_in).
+
+    Engines ask the layer for laws and samples, never the initializer, so that `gain` counts everywhere.
+
+    Parameters
+    ----------
+    width : int
+        Number of units, its fan_out.
+    activation : str, Activation or callable
+        A spelling such as ``"leaky_relu(slope=0.2)"``, or an activation.
+    weights, biases : str or Initializer
+        Spellings such as ``"he_normal"``. Without `biases`, weights that name a whole layer
+        (``torch.linear_default``) bring their bias law; the others have zero biases.
+    gain : float
+        Factor on every weight, more than 0; it leaves the biases alone.
+
+    Raises
+    ------
+    InputError
+        A width that is no whole number of at least 1, unknown names (with the close match), a bad gain.
+
+    Examples
+    --------
+    >>> layer = Layer(500, "relu", "he_normal", gain=2.0)
+    >>> layer.weight_law(fan_in=100, fan_out=500).variance
+    0.08
+    """
+
+    width: int
+    activation: Activation
+    weights: Initializer
+    biases: Initializer
+    gain: float
+
+    def __init__(
+        self,
+        width: int,
+        activation: str | Activation | Callable[[Any], Any] = "linear",
+        weights: str | Initializer = "glorot_normal",
+        biases: str | Initializer | None = None,
+        gain: float = 1.0,
+    ) -> None:
+        own_weights = _initializer(weights, "weights")
+        own_biases = _initializer(biases, "biases") if biases is not None else bias_of(own_weights)
+        fields = {
+            "width": check_width("width", width),
+            "activation": _activation(activation),
+            "weights": own_weights,
+            "biases": own_biases if own_biases is not None else initializer("zeros", field="biases"),
+            "gain": check_real("gain", gain, minimum=0.0, maximum=1e6, exclusive=True),
+        }
+        for name, value in fields.items():
+            object.__setattr__(self, name, value)
+
+    def weight_law(self, fan_in: int, fan_out: int) -> Law:
+        """Return the law of one weight, the gain included."""
+        return with_gain(self.weights.law(fan_in, fan_out), self.gain)
+
+    def bias_law(self, fan_in: int, fan_out: int) -> Law:
+        """Return the law of one bias."""
+        return self.biases.law(fan_in, fan_out)
+
+    def sample_weights(
+        self,
+        fan_in: int,
+        fan_out: int,
+        *,
+        rng: np.random.Generator,
+        draws: int | None = None,
+        dtype: Any = np.float64,
+    ) -> np.ndarray:
+        """Return weights of shape (fan_out, fan_in), or (draws, fan_out, fan_in), the gain included."""
+        shape = (fan_out, fan_in) if draws is None else (draws, fan_out, fan_in)
+        weights = self.weights.sample(shape, rng=rng, fan_in=fan_in, fan_out=fan_out, dtype=dtype)
+        if self.gain != 1.0:
+            weights *= weights.dtype.type(self.gain)
+        return weights
+
+    def sample_biases(
+        self,
+        fan_in: int,
+        fan_out: int,
+        *,
+        rng: np.random.Generator,
+        draws: int | None = None,
+        dtype: Any = np.float64,
+    ) -> np.ndarray:
+        """Return biases of shape (fan_out,), or (draws, fan_out)."""
+        shape = (fan_out,) if draws is None else (draws, fan_out)
+        return self.biases.sample(shape, rng=rng, fan_in=fan_in, fan_out=fan_out, dtype=dtype)
+
+    def content(self) -> dict[str, Any]:
+        """Return the layer as plain data, for digests and study files."""
+        return {
+            "width": self.width,
+            "activation": self.activation.name,
+            "weights": self.weights.name,
+            "biases": self.biases.name,
+            "gain": self.gain,
+        }
+
+
+def _activation(given: Any) -> Activation:
+    if not (isinstance(given, str | Activation) or callable(given)):
+        raise InputError("activation", given, "a name, an Activation or a function")
+    return activation(given)
+
+
+def _initializer(given: Any, field: str) -> Initializer:
+    if not isinstance(given, str | Initializer):
+        raise InputError(field, described(type(given).__name__), "a name or an Initializer")
+    return initializer(given, field=field)

@@ -1,0 +1,116 @@
+"""The short ways to say a network: `mlp` in Python, ``half_on:1000`` on the command line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from varprop._registry import parse_spelling
+from varprop._validation import InputError, close_match
+from varprop.activations import Activation
+from varprop.initializers import Initializer
+from varprop.spec.heads import Head
+from varprop.spec.inputs import Input
+from varprop.spec.layers import Layer
+from varprop.spec.networks import Network
+from varprop.spec.sources import data, half_on, kinds
+from varprop.spec.widths import Widths, parse_widths
+
+
+def mlp(
+    widths: Widths,
+    activation: str | Activation | Callable[[Any], Any] = "tanh",
+    weights: str | Initializer = "glorot_normal",
+    biases: str | Initializer | None = None,
+    input: Input | str | None = None,
+    *,
+    output_activation: str | Activation | Callable[[Any], Any] = "linear",
+    head: Head | str = "unit",
+    targets: Any = None,
+    gain: float = 1.0,
+    name: str = "",
+) -> Network:
+    """Return a dense network with one activation and one initializer.
+
+    Parameters
+    ----------
+    widths : str, int or sequence of int
+        Widths of the weight layers in order, the input not counted: ``"500x10,10"``, ``[30, 10]``, ``1``.
+    activation : str, Activation or callable
+        Of all layers but the last.
+    weights, biases : str or Initializer
+        Of all layers. Without `biases`: zeros, or the bias law that belongs to the weights
+        (``torch.linear_default``).
+    input : Input or str, optional
+        By default `half_on` of the first layer's width, which makes that layer square; of 1000 for a network
+        of one layer. Text is read by `parse_input`.
+    output_activation : str, Activation or callable
+        Of the last layer.
+    head, targets
+        See `Head`.
+    gain : float
+        Factor on every weight of every layer.
+    name : str
+        The case's name; made of initializer and activation if empty.
+
+    Examples
+    --------
+    >>> mlp("500x10,10", activation="relu", weights="he_normal").widths[:3]
+    (500, 500, 500)
+    >>> mlp(1, weights="standard_normal", biases="standard_normal").widths
+    (1000, 1)
+    """
+    sizes = parse_widths(widths)
+    if input is None:
+        input = default_input(sizes)
+    elif isinstance(input, str):
+        input = parse_input(input)
+    kinds_of = [activation] * (len(sizes) - 1) + [output_activation]
+    layers = tuple(Layer(n, phi, weights, biases, gain) for n, phi in zip(sizes, kinds_of, strict=True))
+    own_head = Head(head, targets) if isinstance(head, str) else head
+    if targets is not None and own_head is head:
+        raise InputError("targets", targets, "targets within the Head, when a Head is given")
+    return Network(input, layers, own_head, name)
+
+
+def default_input(widths: tuple[int, ...]) -> Input:
+    """Return the input of a network that states none: `half_on` of its first width, or 1000 for one layer."""
+    return half_on(widths[0] if len(widths) > 1 else 1000)
+
+
+def parse_input(text: str, field: str = "input") -> Input:
+    """Return the input that `text` names.
+
+    ``half_on:1000``, ``constant:1000``, ``gaussian:784x64`` (inputs × examples), ``digits`` or ``digits:64``;
+    the grammar of names, ``digits(batch=64, repeat=4)``; or the path of a ``.csv``, ``.npy`` or ``.parquet``
+    file.
+
+    Raises
+    ------
+    InputError
+        Unknown kind (with the close match), bad sizes, a file that cannot be read.
+
+    Examples
+    --------
+    >>> parse_input("gaussian:784x64").array().shape
+    (784, 64)
+    >>> parse_input("half_on:1000") == half_on(1000)
+    True
+    """
+    short = re.fullmatch(r"\s*([A-Za-z]\w*)\s*:\s*(\d{1,12})\s*(?:[x×]\s*(\d{1,12})\s*)?", text, re.ASCII)
+    if short is not None:
+        kind, first, second = short.groups()
+        if kind not in kinds:
+            raise InputError(field, kind, close_match(kind, kinds))
+        if second is not None and kind != "gaussian":
+            raise InputError(field, text, f"{kind}:NUMBER")
+        return kinds[kind](*(int(number) for number in (first, second) if number is not None))
+    if text.strip() in kinds or re.fullmatch(r"\s*[A-Za-z]\w*\s*\(.*\)\s*", text, re.ASCII | re.DOTALL):
+        parse_spelling(text, field)
+        return kinds.make(text, field)
+    if Path(text).suffix or Path(text).exists():
+        return data(text)
+    known = close_match(text, [f"{kind}:SIZE" for kind in kinds])
+    raise InputError(field, text, f"{known}, or a .csv, .npy or .parquet file")
