@@ -1,0 +1,20 @@
+"""Figures of the tidy tables: functions of a table that draw on an Axes and return it.
+
+Nothing is set at import; `style.figure_style` lends the house style to a ``with`` block.
+"""
+
+from varprop.plots.density import Histogram, density, density_panels
+from varprop.plots.depth import by_depth
+from varprop.plots.parity import agreement, parity
+from varprop.plots.style import figure_style, looks
+
+__all__ = [
+    "Histogram",
+    "agreement",
+    "by_depth",
+    "density",
+    "density_panels",
+    "figure_style",
+    "looks",
+    "parity",
+]
