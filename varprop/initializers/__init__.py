@@ -1,7 +1,7 @@
 """Initializers: the law of a weight's first value, under the names of the literature, Keras and PyTorch.
 
 `initializer` turns a spelling such as ``"he_normal(mode=fan_out)"`` into an `Initializer`; its `Law` gives
-mean, variance, excess kurtosis and checked flags for stated fans, and its `sample` draws from exactly that law.
+mean, variance, excess kurtosis and checked flags for stated fans, and `sample` draws from exactly that law.
 `table` lists every name. A new initializer is one decorated function in one of the three family files.
 """
 

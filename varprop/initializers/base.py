@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,8 +27,8 @@ MODES = ("fan_in", "fan_out", "fan_avg")
 class Initializer:
     """What a weight or bias is set to before training.
 
-    Two initializers are equal when their names are. Build one with `initializer`; for a law of your own give a
-    name and a picklable function from ``(fan_in, fan_out)`` to a `Law`.
+    Two initializers are equal when their names are. Build one with `initializer`; for a law of your
+    own give a name and a picklable function from ``(fan_in, fan_out)`` to a `Law`.
 
     Parameters
     ----------
@@ -36,7 +37,7 @@ class Initializer:
     rule : callable
         ``rule(fan_in, fan_out) -> Law``.
     preserves, suits, source : str
-        What the law keeps constant from layer to layer, the activations it is meant for, and where it is stated.
+        What the law keeps constant between layers, the activations it is meant for, where it is stated.
     biases : str or None
         Spelling of the bias initializer, for presets of a whole layer.
 
@@ -103,7 +104,7 @@ class Initializer:
         rng : numpy.random.Generator
             Where the randomness comes from.
         fan_in, fan_out : int, optional
-            Fans of the layer. Default: the last two sizes of a `shape` with at least two; state them for biases.
+            Fans of the layer. Default: the last two sizes of a `shape` that has two; state them for biases.
         dtype : {float64, float32}
             Type of the values. Single precision is drawn in single precision, hence faster.
 
@@ -143,7 +144,7 @@ def register(
     """Enter the decorated ``rule(fan_in, fan_out, **arguments) -> Law`` under `name` and `aliases`.
 
     The arguments after the fans become the allowed keys of the spelling. A spelling is checked when it is
-    read by trying the rule on one fan, and its name is made canonical.
+    read, by trying the rule, and its name is made canonical: arguments in order, defaults left out.
     """
 
     def enter(rule: Rule) -> Rule:
@@ -152,11 +153,12 @@ def register(
 
         def factory(**arguments: Value) -> Initializer:
             values = {k: check_real(k, v) if k in reals else v for k, v in arguments.items()}
-            given = {
-                p.name: values[p.name] for p in listed if p.name in values and values[p.name] != p.default
-            }
+            stated = {p.name: p.default for p in listed} | values
+            given = {p.name: stated[p.name] for p in listed if stated[p.name] != p.default}
             bound = functools.partial(rule, **given)
-            bound(1, 1)
+            # Whole-number arguments count groups, which must divide the fans.
+            trial = max(1, math.prod(v for v in given.values() if isinstance(v, int)))
+            bound(trial, trial)
             return Initializer(spell(name, given), bound, **facts)  # type: ignore[arg-type]
 
         keyword_only = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in listed]

@@ -23,14 +23,14 @@ def table(fan_in: int = 100, fan_out: int = 100) -> pd.DataFrame:
     DataFrame
         One row per name: ``initializer`` (a spelling with the required arguments filled in), ``library``
         (``literature``, ``keras`` or ``torch``), ``family``, ``mean``, ``variance``, ``std``,
-        ``excess_kurtosis``, ``independent``, ``preserves``, ``suits``, ``biases`` (of whole-layer presets) and
-        ``source``.
+        ``excess_kurtosis`` and ``iid`` of one entry, what the law ``preserves``, the activations it
+        ``suits``, ``biases`` (the bias law of a whole-layer preset) and ``source``.
 
     Examples
     --------
     >>> rows = table(fan_in=500, fan_out=100).set_index("initializer")
-    >>> rows.loc["he_normal", "variance"], rows.loc["keras.he_normal", "family"]
-    (0.004, 'truncated_normal')
+    >>> rows["family"]["keras.he_normal"], round(float(rows["variance"]["keras.he_normal"]), 6)
+    ('truncated_normal', 0.004)
     """
     import pandas as pd
 
@@ -48,7 +48,7 @@ def table(fan_in: int = 100, fan_out: int = 100) -> pd.DataFrame:
                 "variance": law.variance,
                 "std": law.std,
                 "excess_kurtosis": law.excess_kurtosis,
-                "independent": law.iid,
+                "iid": law.iid,
                 "preserves": entry.preserves,
                 "suits": entry.suits,
                 "biases": entry.biases or "",

@@ -1,8 +1,8 @@
 """The laws a weight can follow, each with its exact moments and flags.
 
 A constructor of this file turns parameters into a `Law`; the same parameters drive the sampler of that family
-in `varprop.initializers.sampling`. Degenerate parameters (zero standard deviation, equal bounds, nothing kept)
-give the constant law, so that ``variance == 0`` and `deterministic` always agree.
+in `varprop.initializers.sampling`. Degenerate parameters (zero deviation, equal bounds, nothing kept) give
+the constant law, so that ``variance == 0`` and `deterministic` always agree.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ def sparse(sparsity: float, std: float) -> Law:
 
 
 def sparse_columns(sparsity: float, std: float, rows: int) -> Law:
-    """N(0, std²) entries, ``ceil(sparsity·rows)`` of each column set to 0 (which ones: uniformly at random)."""
+    """N(0, std²) entries, ``ceil(sparsity·rows)`` of each column, chosen at random, set to 0."""
     sparsity = check_real("sparsity", sparsity, minimum=0.0, maximum=1.0)
     zeros = math.ceil(sparsity * rows)
     law = sparse(zeros / rows, std)
@@ -181,8 +181,8 @@ def orthogonal(gain: float, fan_in: int, fan_out: int) -> Law:
 
 
 def scaled(distribution: str, variance: float) -> Law:
-    """Zero-mean law of exactly this `variance`: ``normal``, ``uniform`` or ``truncated`` (at two parent stds)."""
-    return _SCALED[distribution](math.sqrt(variance))
+    """Zero-mean ``normal``, ``uniform`` or ``truncated`` (at two parent deviations) law of `variance`."""
+    return replace(_SCALED[distribution](math.sqrt(variance)), variance=variance)
 
 
 def _truncated_to(std: float) -> Law:

@@ -77,12 +77,14 @@ def dirac_(fan_in: Fan, fan_out: Fan, groups: int = 1) -> Law:
 @register("torch.xavier_uniform_", **facts.GLOROT, source=_SOURCE("xavier_uniform_"))
 def xavier_uniform_(fan_in: Fan, fan_out: Fan, gain: float = 1.0) -> Law:
     """Uniform of variance gain²·2/(fan_in + fan_out)."""
+    gain = check_real("gain", gain, minimum=0.0)
     return laws.scaled("uniform", gain**2 / fan("fan_avg", fan_in, fan_out))
 
 
 @register("torch.xavier_normal_", **facts.GLOROT, source=_SOURCE("xavier_normal_"))
 def xavier_normal_(fan_in: Fan, fan_out: Fan, gain: float = 1.0) -> Law:
     """Normal of variance gain²·2/(fan_in + fan_out)."""
+    gain = check_real("gain", gain, minimum=0.0)
     return laws.scaled("normal", gain**2 / fan("fan_avg", fan_in, fan_out))
 
 
