@@ -1,0 +1,111 @@
+"""A mergeable sketch of a distribution, for medians: counts on a logarithmic grid of exact floats.
+
+A number's place is its sign, binary exponent and leading mantissa bits, so bins are narrower than 0.8 % and
+merging adds whole numbers. A cell that needs more than `CAPACITY` bins joins neighbours in pairs, as the
+uniform collapse of Epicoco et al. (2020, IEEE Access 8, 147106) does. How often it must do so depends on the
+set of occupied bins alone, hence not on the order of merging.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from varprop.montecarlo.scaled import normalized, shifted
+
+Array = NDArray[Any]
+
+CAPACITY = 512
+"""Bins per cell at most."""
+
+_BITS = 7
+# Puts every binary exponent that can occur above 0, so that 0 itself has a bin between the signs.
+_OFFSET = 1 << 22
+
+
+@dataclass(frozen=True, eq=False)
+class Sketch:
+    """Sketches of many cells, stored as one sorted list of occupied bins.
+
+    Attributes
+    ----------
+    cell, key, count : arrays of int64, shape (bins,)
+        Occupied bins, sorted by cell and key.
+    level : array of int64, shape (cells,)
+        How often the bins of a cell have been joined in pairs.
+    """
+
+    cell: Array
+    key: Array
+    count: Array
+    level: Array
+
+    @classmethod
+    def of(cls, value: Array, exponent: Array) -> Sketch:
+        """Return the sketch of ``value · 2**exponent``; both of shape (draws, cells), NaN is left out."""
+        mantissa, power = normalized(value, exponent)
+        leading = np.floor((np.abs(mantissa) - 0.5) * 2.0 ** (_BITS + 1))
+        magnitude = (power + _OFFSET) * (1 << _BITS)
+        with np.errstate(invalid="ignore"):
+            place = np.where(np.isinf(value), (2 * _OFFSET) << _BITS, magnitude + np.nan_to_num(leading))
+        key = np.where(mantissa == 0, 0.0, np.sign(np.nan_to_num(mantissa)) * place).astype(np.int64)
+        known = ~np.isnan(value)
+        cell = np.broadcast_to(np.arange(value.shape[1]), value.shape)[known]
+        bins = _joined(cell, key[known], np.ones(len(cell), np.int64))
+        return cls(*bins, np.zeros(value.shape[1], np.int64))._collapsed()
+
+    def merge(self, other: Sketch) -> Sketch:
+        """Return the sketch of both sets of numbers."""
+        level = np.maximum(self.level, other.level)
+        key = np.concatenate([s.key >> (level - s.level)[s.cell] for s in (self, other)])
+        cell, count = (np.concatenate([getattr(s, name) for s in (self, other)]) for name in ("cell", "count"))
+        return Sketch(*_joined(cell, key, count), level)._collapsed()
+
+    def _collapsed(self) -> Sketch:
+        sketch = self
+        while True:
+            full = np.bincount(sketch.cell, minlength=len(sketch.level)) > CAPACITY
+            if not full.any():
+                return sketch
+            key = sketch.key >> full[sketch.cell].astype(np.int64)
+            sketch = Sketch(*_joined(sketch.cell, key, sketch.count), sketch.level + full)
+
+    def median(self, cell: int) -> tuple[float, int]:
+        """Return the median of a cell as (value, binary exponent); NaN for an empty cell."""
+        first, last = np.searchsorted(self.cell, [cell, cell + 1])
+        counts = self.count[first:last]
+        if not len(counts):
+            return float("nan"), 0
+        half = counts.sum() / 2
+        upper = np.cumsum(counts)
+        place = int(np.searchsorted(upper, half))
+        low, high = (self._edge(self.key[first + place] + step, self.level[cell]) for step in (0, 1))
+        share = (half - upper[place] + counts[place]) / counts[place]
+        exponent = max(low[1], high[1])
+        ends = [float(shifted(np.float64(v), e - exponent)) for v, e in (low, high)]
+        return ends[0] + float(share) * (ends[1] - ends[0]), exponent
+
+    def _edge(self, key: int, level: int) -> tuple[float, int]:
+        """Return the end of a bin nearer to minus infinity, as (value, binary exponent)."""
+        place = int(key) << int(level)
+        # A negative bin's key counts from 0 downwards, so its lower end belongs to the next magnitude.
+        magnitude = 1 - place if place < 0 else place
+        if magnitude >> _BITS <= 1:
+            return 0.0, 0
+        leading = magnitude & ((1 << _BITS) - 1)
+        value = 0.5 + leading * 2.0 ** -(_BITS + 1)
+        return (-value if place < 0 else value), (magnitude >> _BITS) - _OFFSET
+
+
+def _joined(cell: Array, key: Array, count: Array) -> tuple[Array, Array, Array]:
+    """Sort bins by cell and key, and add the counts of equal ones."""
+    order = np.lexsort((key, cell))
+    cell, key, count = cell[order], key[order], count[order]
+    new = np.ones(len(cell), bool)
+    new[1:] = (cell[1:] != cell[:-1]) | (key[1:] != key[:-1])
+    starts = np.flatnonzero(new)
+    total = np.add.reduceat(count, starts) if len(starts) else count
+    return cell[starts], key[starts], total.astype(np.int64)

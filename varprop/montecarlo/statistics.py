@@ -1,0 +1,120 @@
+"""What a block of draws leaves behind: a few numbers per layer and quantity, however many draws it had.
+
+Every quantity of the contract is one number per draw and layer (a mean over units and inputs, accumulated in
+double precision), since the network draw is the replicate. `Statistics` keeps their mergeable summaries:
+moments, log-scale moments, extremes and a sketch for the median, and the histograms of the pre-activations as
+whole counts on a fixed grid.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+
+from varprop.montecarlo.cells import Array, Cells, Moments
+from varprop.results.schema import QUANTITIES
+
+NAMES = tuple(QUANTITIES)
+"""Order of the quantities in every array."""
+
+PLACE = {name: i for i, name in enumerate(NAMES)}
+
+
+@dataclass(frozen=True, eq=False)
+class Statistics:
+    """Mergeable summary of some draws of one network.
+
+    Attributes
+    ----------
+    draws : int
+        Number of networks drawn.
+    depth : int
+        Number of layers; cells are ordered by layer, then quantity.
+    cells : Cells
+        Of the per-draw values as the estimator gives them.
+    plain : Moments
+        Of the per-draw values before the control variate; equal to ``cells.moments`` for the plain estimator.
+    histogram : array of int64, shape (depth, bins)
+        Counts of pre-activations on the plan's grid; no bins if histograms are off.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> value = np.full((3, 1, len(NAMES)), np.nan)
+    >>> value[:, 0, PLACE["preactivation_second_moment"]] = [1.0, 2.0, 3.0]
+    >>> part = Statistics.of(value)
+    >>> float(part.merge(part).cells.moments.value()[PLACE["preactivation_second_moment"]])
+    2.0
+    """
+
+    draws: int
+    depth: int
+    cells: Cells
+    plain: Moments
+    histogram: Array
+
+    @classmethod
+    def of(
+        cls,
+        value: Array,
+        exponent: Array | None = None,
+        histogram: Array | None = None,
+        plain: Array | None = None,
+    ) -> Statistics:
+        """Summarise per-draw values.
+
+        Parameters
+        ----------
+        value : array of shape (draws, depth, quantities)
+            NaN where a draw has no value, infinite where it left the range.
+        exponent : array of int of the same shape, optional
+            Binary exponents of `value`; default 0.
+        histogram : array of shape (depth, bins), optional
+            Counts of pre-activations.
+        plain : array of the shape of `value`, optional
+            The values before a control variate, at the same exponents. Default: `value`.
+        """
+        draws, depth, _ = value.shape
+        flat = value.reshape(draws, -1)
+        powers = np.zeros(flat.shape, np.int64) if exponent is None else exponent.reshape(draws, -1)
+        cells = Cells.of(flat, powers)
+        before = cells.moments if plain is None else Moments.of(plain.reshape(draws, -1), powers)
+        counts = np.zeros((depth, 0), np.int64) if histogram is None else histogram.astype(np.int64)
+        return cls(draws, depth, cells, before, counts)
+
+    def merge(self, other: Statistics) -> Statistics:
+        """Return the summary of both sets of draws. The result of many depends on their order in the last bit."""
+        return Statistics(
+            self.draws + other.draws,
+            self.depth,
+            self.cells.merge(other.cells),
+            self.plain.merge(other.plain),
+            self.histogram + other.histogram,
+        )
+
+    def to_bytes(self) -> bytes:
+        """Return an .npz archive without pickled objects; equal statistics give equal bytes."""
+        named = {f"cells.{name}": array for name, array in self.cells.arrays().items()}
+        named |= {f"plain.{name}": array for name, array in vars(self.plain).items()}
+        named |= {"size": np.array([self.draws, self.depth]), "histogram": self.histogram}
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **named)  # type: ignore[arg-type]
+        return buffer.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Statistics:
+        """Return the statistics that `to_bytes` wrote.
+
+        Raises
+        ------
+        ValueError, KeyError, zipfile.BadZipFile
+            If `data` is something else; nothing is ever unpickled.
+        """
+        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+            named = {name: archive[name] for name in archive.files}
+        draws, depth = (int(n) for n in named["size"])
+        cells = {name.removeprefix("cells."): a for name, a in named.items() if name.startswith("cells.")}
+        plain = {name.removeprefix("plain."): a for name, a in named.items() if name.startswith("plain.")}
+        return cls(draws, depth, Cells.from_arrays(cells), Moments(**plain), named["histogram"])
