@@ -10,7 +10,7 @@ import inspect
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from varprop._validation import InputError, close_match
 
@@ -129,6 +129,16 @@ class Registry(Mapping[str, Callable[..., T]], Generic[T]):
         """
         field = field or self.kind
         name, arguments = parse_spelling(text, field)
+        return self.build(name, arguments, field)
+
+    def build(self, name: str, arguments: Mapping[str, Any], field: str) -> T:
+        """Build the object `name` from `arguments` that are parsed already, as those of a TOML table are.
+
+        Raises
+        ------
+        InputError
+            As `make`.
+        """
         if name not in self._factories:
             raise InputError(field, name, close_match(name, self._factories))
         factory = self._factories[name]
@@ -139,7 +149,7 @@ class Registry(Mapping[str, Callable[..., T]], Generic[T]):
                 raise InputError(f"{field}.{key}", arguments[key], f"{keys} for {name}")
         for key, parameter in parameters.items():
             if parameter.default is inspect.Parameter.empty and key not in arguments:
-                raise InputError(field, text, f"{name}({key}=…)")
+                raise InputError(field, spell(name, arguments), f"{name}({key}=…)")
         try:
             return factory(**arguments)
         except InputError as error:

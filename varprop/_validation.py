@@ -111,7 +111,10 @@ def check_real(
     allowed = "a finite number" + (f" of{bounds}" if bounds else "")
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise InputError(field, value, allowed)
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # a whole number of more than 308 digits
+        number = math.inf
     if not math.isfinite(number):
         raise InputError(field, value, allowed)
     below = minimum is not None and (number <= minimum if exclusive else number < minimum)

@@ -58,7 +58,7 @@ def read_table(path: str | os.PathLike[str], field: str = "data") -> Table:
 
 def column_index(table: Table, column: str | int, field: str) -> int:
     """Return the position of a column named by header or number (from 0; negative from the end)."""
-    count = table.values.shape[1]
+    count = int(table.values.shape[1])
     if isinstance(column, str):
         if column in table.columns:
             return table.columns.index(column)
@@ -66,7 +66,7 @@ def column_index(table: Table, column: str | int, field: str) -> int:
         raise InputError(field, column, options)
     if isinstance(column, bool) or not isinstance(column, int) or not -count <= column < count:
         raise InputError(field, column, f"a column name or a number from {-count} to {count - 1}")
-    return column % count
+    return column + count if column < 0 else column
 
 
 def _read_csv(path: Path, field: str) -> Table:

@@ -38,10 +38,10 @@ class Head:
     targets: np.ndarray | None = None
 
     def __init__(self, kind: str = "unit", targets: Any = None) -> None:
-        object.__setattr__(self, "kind", check_one_of("head.kind", kind, HEADS))
+        object.__setattr__(self, "kind", check_one_of("kind", kind, HEADS))
         object.__setattr__(self, "targets", None if targets is None else _checked(targets))
         if kind == "unit" and targets is not None:
-            raise InputError("head.targets", described("targets"), "none for the head unit")
+            raise InputError("targets", described("targets"), "none for the head unit")
 
     def resolve(self, data: Input, width: int) -> np.ndarray | None:
         """Return the targets for `data` and `width` outputs.
@@ -63,7 +63,7 @@ class Head:
         if targets is None and self.kind != "mse":
             targets = data.labels
         if targets is None:
-            raise InputError("head.targets", None, f"targets for the head {self.kind}")
+            raise InputError("targets", None, f"targets for the head {self.kind}")
         if self.kind == "softmax_ce":
             return _classes(targets, data.batch, width)
         if targets.shape == (data.batch,) and width == 1:
@@ -72,9 +72,9 @@ class Head:
             full = np.broadcast_to(targets, (data.batch, width)).T.astype(np.float64)
         except ValueError:
             allowed = f"one number, or shape ({width},) or ({data.batch}, {width})"
-            raise InputError("head.targets", described(f"shape {targets.shape}"), allowed) from None
+            raise InputError("targets", described(f"shape {targets.shape}"), allowed) from None
         if self.kind == "bce" and not np.all((full == 0.0) | (full == 1.0)):
-            raise InputError("head.targets", described("other values"), "0 or 1 for the head bce")
+            raise InputError("targets", described("other values"), "0 or 1 for the head bce")
         return full
 
     def digest(self) -> str:
@@ -99,26 +99,26 @@ def _checked(targets: Any) -> np.ndarray:
     try:
         given = np.asarray(targets)
     except ValueError:
-        raise InputError("head.targets", described("ragged rows"), "rows of one length") from None
+        raise InputError("targets", described("ragged rows"), "rows of one length") from None
     if given.dtype.kind not in "biuf" or given.size == 0 or given.ndim > 2:
         found = described(f"array of {given.dtype}, shape {given.shape}")
-        raise InputError("head.targets", found, "numbers, rows are examples")
+        raise InputError("targets", found, "numbers, rows are examples")
     bad = np.flatnonzero(~np.isfinite(given))
     if len(bad):
         found = described(f"{len(bad)} of {given.size} values not finite, the first is number {bad[0] + 1}")
-        raise InputError("head.targets", found, "finite numbers only")
+        raise InputError("targets", found, "finite numbers only")
     return frozen_array(given, np.float64)
 
 
 def _classes(targets: np.ndarray, batch: int, width: int) -> np.ndarray:
     if width < 2:
-        raise InputError("head.kind", "softmax_ce", "at least two outputs (for one, bce)")
+        raise InputError("kind", "softmax_ce", "at least two outputs (for one, bce)")
     if targets.ndim == 0:
         targets = np.full(batch, targets)
     if targets.shape != (batch,):
-        raise InputError("head.targets", described(f"shape {targets.shape}"), f"shape ({batch},)")
+        raise InputError("targets", described(f"shape {targets.shape}"), f"shape ({batch},)")
     bad = np.flatnonzero((targets < 0) | (targets >= width) | (targets != np.floor(targets)))
     if len(bad):
         found = described(f"{targets[bad[0]]:g} (example {bad[0] + 1})")
-        raise InputError("head.targets", found, f"whole numbers from 0 to {width - 1}")
+        raise InputError("targets", found, f"whole numbers from 0 to {width - 1}")
     return frozen_array(targets, np.int64)

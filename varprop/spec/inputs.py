@@ -60,13 +60,13 @@ class Input:
         values = np.asarray(self.values)
         if values.dtype.kind not in "biuf" or values.ndim not in (1, 2):
             given = described(f"{values.ndim}-dimensional array of {values.dtype}")
-            raise InputError("input.values", given, "an array of real numbers of shape (n_0, B)")
+            raise InputError("values", given, "an array of real numbers of shape (n_0, B)")
         if values.size == 0:
-            raise InputError("input.values", described(f"shape {values.shape}"), "at least one number")
+            raise InputError("values", described(f"shape {values.shape}"), "at least one number")
         values = frozen_array(values.reshape(values.shape[0], -1), np.float64)
-        check_finite("input.values", values.T)
+        check_finite("values", values.T)
         object.__setattr__(self, "values", values)
-        object.__setattr__(self, "name", check_label("input.name", self.name))
+        object.__setattr__(self, "name", check_label("name", self.name))
         if self.labels is not None:
             object.__setattr__(self, "labels", _checked_labels(self.labels, values.shape[1]))
 
@@ -122,12 +122,12 @@ def _checked_labels(labels: Any, batch: int) -> np.ndarray:
     given = np.asarray(labels)
     if given.shape != (batch,):
         raise InputError(
-            "input.labels", described(f"shape {given.shape}"), f"one label for each of {batch} examples"
+            "labels", described(f"shape {given.shape}"), f"one label for each of {batch} examples"
         )
     if given.dtype.kind not in "biuf" or not np.all(np.isfinite(given)):
-        raise InputError("input.labels", described(str(given.dtype)), "whole numbers of at least 0")
+        raise InputError("labels", described(str(given.dtype)), "whole numbers of at least 0")
     bad = np.flatnonzero((given < 0) | (given != np.floor(given)) | (given > 2**31))
     if len(bad):
         found = f"{given[bad[0]]} (example {bad[0] + 1})"
-        raise InputError("input.labels", described(found), "whole numbers of at least 0")
+        raise InputError("labels", described(found), "whole numbers of at least 0")
     return frozen_array(given, np.int64)

@@ -34,7 +34,7 @@ class Network:
         The fixed batch of examples.
     layers : sequence of Layer
         From the input to the output, the last one included.
-    head : Head or str
+    head : Head
         What starts the gradient.
     name : str
         The case's name in tables; made of initializers and activations if empty.
@@ -66,13 +66,14 @@ class Network:
         for i, layer in enumerate(layers):
             if not isinstance(layer, Layer):
                 raise InputError(f"layers[{i}]", described(type(layer).__name__), "a Layer")
-        head = Head(self.head) if isinstance(self.head, str) else self.head
-        if not isinstance(head, Head):
-            raise InputError("head", described(type(head).__name__), "a Head or its kind")
+        if not isinstance(self.head, Head):
+            raise InputError("head", described(type(self.head).__name__), "a Head")
         object.__setattr__(self, "layers", layers)
-        object.__setattr__(self, "head", head)
         object.__setattr__(self, "name", check_label("name", self.name, empty=True))
-        head.resolve(self.input, layers[-1].width)
+        try:
+            self.head.resolve(self.input, layers[-1].width)
+        except InputError as error:
+            raise error.under("head") from None
 
     @property
     def depth(self) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -67,12 +69,27 @@ def mlp(
         input = default_input(sizes)
     elif isinstance(input, str):
         input = parse_input(input)
-    kinds_of = [activation] * (len(sizes) - 1) + [output_activation]
-    layers = tuple(Layer(n, phi, weights, biases, gain) for n, phi in zip(sizes, kinds_of, strict=True))
-    own_head = Head(head, targets) if isinstance(head, str) else head
-    if targets is not None and own_head is head:
+    # Equal layers are one object: a deep grid has a million of them.
+    hidden = {n: Layer(n, activation, weights, biases, gain) for n in dict.fromkeys(sizes[:-1])}
+    try:
+        last = Layer(sizes[-1], output_activation, weights, biases, gain)
+    except InputError as error:
+        output = "output_" if error.field.startswith("activation") else ""
+        raise InputError(output + error.field, error.value, error.allowed) from None
+    layers = (*(hidden[n] for n in sizes[:-1]), last)
+    if not isinstance(head, Head):
+        head = build_head(head, targets)
+    elif targets is not None:
         raise InputError("targets", targets, "targets within the Head, when a Head is given")
-    return Network(input, layers, own_head, name)
+    return Network(input, layers, head, name)
+
+
+def build_head(kind: str, targets: Any = None) -> Head:
+    """Return the head; a complaint has its path."""
+    try:
+        return Head(kind, targets)
+    except InputError as error:
+        raise error.under("head") from None
 
 
 def default_input(widths: tuple[int, ...]) -> Input:
@@ -80,12 +97,12 @@ def default_input(widths: tuple[int, ...]) -> Input:
     return half_on(widths[0] if len(widths) > 1 else 1000)
 
 
-def parse_input(text: str, field: str = "input") -> Input:
+def parse_input(text: str, field: str = "input", folder: str | os.PathLike[str] = ".") -> Input:
     """Return the input that `text` names.
 
     ``half_on:1000``, ``constant:1000``, ``gaussian:784x64`` (inputs × examples), ``digits`` or ``digits:64``;
     the grammar of names, ``digits(batch=64, repeat=4)``; or the path of a ``.csv``, ``.npy`` or ``.parquet``
-    file.
+    file, relative to `folder`.
 
     Raises
     ------
@@ -106,11 +123,17 @@ def parse_input(text: str, field: str = "input") -> Input:
             raise InputError(field, kind, close_match(kind, kinds))
         if second is not None and kind != "gaussian":
             raise InputError(field, text, f"{kind}:NUMBER")
-        return kinds[kind](*(int(number) for number in (first, second) if number is not None))
+        first_key = next(iter(inspect.signature(kinds[kind]).parameters))
+        sizes = {first_key: int(first)} if second is None else {first_key: int(first), "batch": int(second)}
+        return kinds.build(kind, sizes, field)
     if text.strip() in kinds or re.fullmatch(r"\s*[A-Za-z]\w*\s*\(.*\)\s*", text, re.ASCII | re.DOTALL):
         parse_spelling(text, field)
         return kinds.make(text, field)
-    if Path(text).suffix or Path(text).exists():
-        return data(text)
+    place = Path(folder) / text
+    if place.suffix or os.path.lexists(place):
+        try:
+            return data(place)
+        except InputError as error:
+            raise error.under(field) from None
     known = close_match(text, [f"{kind}:SIZE" for kind in kinds])
     raise InputError(field, text, f"{known}, or a .csv, .npy or .parquet file")

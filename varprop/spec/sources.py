@@ -35,7 +35,7 @@ def half_on(size: int) -> Input:
     >>> int(half_on(1000).array().sum())
     500
     """
-    size = check_width("input.size", size)
+    size = check_width("size", size)
     return Input(
         (np.arange(size) < (size + 1) // 2)[:, None],
         f"half_on({size})",
@@ -53,8 +53,8 @@ def constant(size: int, value: float = 1.0) -> Input:
     >>> constant(4, 0.5).array().ravel()
     array([0.5, 0.5, 0.5, 0.5])
     """
-    size = check_width("input.size", size)
-    value = check_real("input.value", value)
+    size = check_width("size", size)
+    value = check_real("value", value)
     recipe = (("size", size), ("value", value))
     return Input(np.full((size, 1), value), f"constant({size}, {value:g})", kind="constant", recipe=recipe)
 
@@ -75,9 +75,9 @@ def gaussian(size: int, batch: int = 1, seed: int = 0) -> Input:
     >>> gaussian(784, 64).array().shape
     (784, 64)
     """
-    size = check_width("input.size", size)
-    batch = check_integer("input.batch", batch, minimum=1, maximum=10_000_000)
-    seed = check_integer("input.seed", seed, minimum=0)
+    size = check_width("size", size)
+    batch = check_integer("batch", batch, minimum=1, maximum=10_000_000)
+    seed = check_integer("seed", seed, minimum=0)
     # Its own stream, so that no simulation with the same seed draws the same numbers.
     rng = _random.generator(seed, 2**32 - 1)
     name = f"gaussian({size}x{batch})" if seed == 0 else f"gaussian({size}x{batch}, seed={seed})"
@@ -118,15 +118,15 @@ def digits(
     (1024, 64, [0, 1, 2, 3, 4])
     """
     images, labels = _shipped_digits()
-    batch = check_integer("input.batch", batch, minimum=1, maximum=len(images))
-    repeat = check_integer("input.repeat", repeat, minimum=1, maximum=32)
+    batch = check_integer("batch", batch, minimum=1, maximum=len(images))
+    repeat = check_integer("repeat", repeat, minimum=1, maximum=32)
     if not isinstance(standardize, bool):
-        raise InputError("input.standardize", standardize, "true or false")
-    scale = check_one_of("input.scale", scale, ("unit", "raw"))
+        raise InputError("standardize", standardize, "true or false")
+    scale = check_one_of("scale", scale, ("unit", "raw"))
     rows = np.arange(batch)
     options: dict[str, Any] = {"batch": batch}
     if seed is not None:
-        options["seed"] = check_integer("input.seed", seed, minimum=0)
+        options["seed"] = check_integer("seed", seed, minimum=0)
         rows = _random.generator(seed, 2**32 - 2).permutation(len(images))[:batch]
     pixels = images[rows].astype(np.float64) / (16.0 if scale == "unit" else 1.0)
     if standardize:
@@ -137,7 +137,8 @@ def digits(
         options["scale"] = scale
     if repeat > 1:
         options["repeat"] = repeat
-        pixels = np.kron(pixels.reshape(batch, 8, 8), np.ones((1, repeat, repeat))).reshape(batch, -1)
+        squares = pixels.reshape(batch, 8, 8).repeat(repeat, axis=1).repeat(repeat, axis=2)
+        pixels = squares.reshape(batch, -1)
     extras = [key if value is True else f"{key}={value}" for key, value in options.items() if key != "batch"]
     name = f"digits({', '.join([str(batch), *extras])})"
     return Input(pixels.T, name, labels[rows], kind="digits", recipe=tuple(options.items()))
@@ -190,20 +191,20 @@ def data(
     """
     options: dict[str, Any] = {}
     if isinstance(source, str | os.PathLike):
-        table = read_table(source, "input.path")
+        table = read_table(source, "path")
         rows, classes = table.values, labels
         options["path"] = str(Path(source))
         name = name or Path(source).name
         if isinstance(labels, str | int):
             options["labels"] = labels
-            column = column_index(table, labels, "input.labels")
+            column = column_index(table, labels, "labels")
             rows, classes = np.delete(rows, column, axis=1), rows[:, column]
             if rows.size == 0:
-                raise InputError("input.labels", labels, "a table with at least one other column")
+                raise InputError("labels", labels, "a table with at least one other column")
     else:
-        rows, classes = rows_of(_as_array(source), "input.data"), labels
+        rows, classes = rows_of(_as_array(source), "data"), labels
         name = name or f"array({rows.shape[1]}x{rows.shape[0]})"
-    check_finite("input.data", rows)
+    check_finite("data", rows)
     _check_varied(rows)
     mode = _standardizing(standardize)
     if mode:
@@ -212,7 +213,7 @@ def data(
     if classes is not None:
         classes = np.asarray(classes)
     if batch is not None:
-        options["batch"] = check_integer("input.batch", batch, minimum=1, maximum=len(rows))
+        options["batch"] = check_integer("batch", batch, minimum=1, maximum=len(rows))
         if classes is not None and classes.shape == (len(rows),):
             classes = classes[:batch]
         rows = rows[:batch]
@@ -225,23 +226,21 @@ def _as_array(source: Any) -> np.ndarray:
     try:
         return np.asarray(source)
     except ValueError:
-        raise InputError(
-            "input.data", described(f"ragged {type(source).__name__}"), "rows of one length"
-        ) from None
+        raise InputError("data", described(f"ragged {type(source).__name__}"), "rows of one length") from None
 
 
 def _check_varied(rows: np.ndarray) -> None:
     if rows.size > 1 and np.all(rows == rows.flat[0]):
         found = f"{rows.size} values that all equal {rows.flat[0]:g}, from row 1, column 1 on"
         raise InputError(
-            "input.data", described(found), "data that vary (constant(n, value) is the input for that)"
+            "data", described(found), "data that vary (constant(n, value) is the input for that)"
         )
 
 
 def _standardizing(standardize: bool | str) -> str:
     if isinstance(standardize, bool):
         return "columns" if standardize else ""
-    return check_one_of("input.standardize", standardize, ("columns", "all"))
+    return check_one_of("standardize", standardize, ("columns", "all"))
 
 
 def _standardized(rows: np.ndarray, mode: str) -> np.ndarray:
@@ -255,5 +254,5 @@ def _standardized(rows: np.ndarray, mode: str) -> np.ndarray:
             f"{constant_columns[0] + 1} ({rows[0, constant_columns[0]]:g})"
         )
         allowed = 'columns that vary (drop these, or standardize="all" for one mean and deviation)'
-        raise InputError("input.standardize", described(found), allowed)
+        raise InputError("standardize", described(found), allowed)
     return np.asarray(centred / spread)

@@ -1,0 +1,266 @@
+"""Studies from TOML.
+
+A study file, all keys optional but one ``[[network]]`` or a ``[grid]``::
+
+    name = "he against glorot"
+    draws = 400
+    seed = 0
+
+    [input]                      # for every network that has no input of its own
+    kind = "digits"              # or half_on, constant, gaussian, data (path = "mine.csv")
+    batch = 64
+
+    [[network]]
+    widths = "500x10,10"         # ten layers of 500, then 10; or a list
+    activation = "relu"
+    weights = "he_normal"
+    head = "softmax_ce"          # or {kind = "mse", targets = 0.0}
+
+    [[network]]                  # or layer by layer
+    [[network.layer]]
+    width = 30
+    activation = "tanh"
+    weights = "glorot_normal"
+    biases = "zeros"
+    gain = 1.0
+
+    [grid]                       # every combination
+    initializers = ["he_normal", "glorot_normal"]
+    activations = ["relu", "tanh"]
+    widths = [100, 1000]
+    depths = [5, 20]
+    gains = [1.0, 1.5]
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from varprop._validation import InputError, close_match, described
+from varprop.spec.grids import expand_grid
+from varprop.spec.heads import Head
+from varprop.spec.inputs import Input
+from varprop.spec.labels import LONGEST_LABEL
+from varprop.spec.layers import Layer
+from varprop.spec.networks import Network
+from varprop.spec.shorthand import build_head, default_input, mlp, parse_input
+from varprop.spec.sources import data, kinds
+from varprop.spec.studies import Study
+
+T = TypeVar("T")
+
+_SETTINGS = ("name", "title", "draws", "seed", "alpha", "margin", "saturation_share")
+_STUDY = (*_SETTINGS, "input", "network", "grid")
+_SHORT = ("widths", "activation", "weights", "biases", "gain", "output_activation")
+_NETWORK = ("name", "input", "head", *_SHORT, "layer")
+_LAYER = ("width", "activation", "weights", "biases", "gain")
+_GRID = (
+    "initializers",
+    "activations",
+    "widths",
+    "depths",
+    "gains",
+    "biases",
+    "output_width",
+    "output_activation",
+    "input",
+    "head",
+)
+_DATA = ("kind", "path", "rows", "standardize", "labels", "batch", "name", "sha256")
+
+
+def read_study(path: str | os.PathLike[str]) -> Study:
+    """Read a study file; data files are looked for beside it.
+
+    Raises
+    ------
+    InputError
+        A file that is missing or no TOML; unknown keys (with the close match), wrong types and impossible
+        values, with the field's path: ``network[2].layer[0].width`` (lists count from 0).
+    """
+    place = Path(path)
+    try:
+        text = place.read_text(encoding="utf-8")
+    except OSError as error:
+        allowed = f"a study file that can be read ({error.strerror or error})"
+        raise InputError("study", str(path), allowed) from None
+    except UnicodeDecodeError:
+        raise InputError("study", str(path), "a TOML file in UTF-8") from None
+    return parse_study(text, folder=place.parent, name=place.stem)
+
+
+def parse_study(text: str, *, folder: str | os.PathLike[str] = ".", name: str = "study") -> Study:
+    """Read a study from TOML text.
+
+    Parameters
+    ----------
+    text : str
+        See the module's docstring for the keys.
+    folder : path
+        Where relative paths of data files start.
+    name : str
+        The study's name if the text gives none.
+
+    Raises
+    ------
+    InputError
+        As `read_study`.
+
+    Examples
+    --------
+    >>> study = parse_study('''
+    ... [[network]]
+    ... widths = "30,10"
+    ... weights = "he_normal"
+    ... ''')
+    >>> study.networks[0].widths
+    (30, 30, 10)
+    """
+    import tomllib
+
+    try:
+        document = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError("study", described(f"the text of {name}"), f"TOML ({str(error)[:200]})") from None
+    return _study(document, Path(folder), name)
+
+
+def _study(document: Mapping[str, Any], folder: Path, name: str) -> Study:
+    _check_keys(document, _STUDY)
+    shared = _input(document["input"], folder) if "input" in document else None
+    networks: list[Network] = []
+    for i, table in enumerate(_tables(document, "network")):
+        networks.append(_within(f"network[{i}]", _network, table, folder, shared))
+    if "grid" in document:
+        networks += _within("grid", _grid, document["grid"], folder, shared)
+    if not networks:
+        raise InputError("network", described("nothing"), "at least one [[network]], or a [grid]")
+    settings = {key: document[key] for key in _SETTINGS if key in document}
+    try:
+        return Study(**{"name": name[:LONGEST_LABEL], **settings}, networks=tuple(networks))
+    except InputError as error:
+        # In the file the list is called after one of its members.
+        field = error.field.replace("networks[", "network[")
+        raise InputError(field, error.value, error.allowed) from None
+
+
+def _network(table: Any, folder: Path, shared: Input | None) -> Network:
+    _check_keys(table, _NETWORK)
+    own = _input(table["input"], folder) if "input" in table else shared
+    head = _head(table.get("head", "unit"))
+    name = table.get("name", "")
+    if "layer" not in table:
+        if "widths" not in table:
+            raise InputError("widths", described("nothing"), "widths, or layers as [[network.layer]]")
+        short = {key: table[key] for key in _SHORT if key in table}
+        return mlp(**short, input=own, head=head, name=name)
+    both = next((key for key in _SHORT if key in table), None)
+    if both is not None:
+        raise InputError(both, table[both], "nothing beside [[network.layer]], which says it layer by layer")
+    layers = []
+    for i, layer in enumerate(_tables(table, "layer")):
+        layers.append(_within(f"layer[{i}]", _layer, layer))
+    if own is None and layers:
+        own = default_input(tuple(layer.width for layer in layers))
+    if own is None:
+        raise InputError("layer", described("an empty list"), "at least one layer")
+    return Network(own, tuple(layers), head, name)
+
+
+def _layer(table: Any) -> Layer:
+    _check_keys(table, _LAYER)
+    if "width" not in table:
+        raise InputError("width", described("nothing"), "a width")
+    return Layer(**table)
+
+
+def _grid(table: Any, folder: Path, shared: Input | None) -> list[Network]:
+    _check_keys(table, _GRID)
+    options = dict(table)
+    options["input"] = _input(table["input"], folder) if "input" in table else shared
+    options["head"] = _head(table.get("head", "unit"))
+    return list(expand_grid(**options))
+
+
+def _head(given: Any) -> Head:
+    if not isinstance(given, Mapping):
+        return build_head(given)
+    try:
+        _check_keys(given, ("kind", "targets"))
+    except InputError as error:
+        raise error.under("head") from None
+    return build_head(given.get("kind", "unit"), given.get("targets"))
+
+
+def _input(given: Any, folder: Path) -> Input:
+    if isinstance(given, str):
+        return parse_input(given, folder=folder)
+    if not isinstance(given, Mapping):
+        raise InputError("input", given, 'a table such as {kind = "half_on", size = 1000}')
+    options = dict(given)
+    kind = options.pop("kind", None)
+    if kind == "data":
+        return _within("input", _data, given, folder)
+    if not isinstance(kind, str) or kind not in kinds:
+        known = [*kinds, "data"]
+        raise InputError("input.kind", kind, close_match(kind if isinstance(kind, str) else "", known))
+    return kinds.build(kind, options, "input")
+
+
+def _data(given: Mapping[str, Any], folder: Path) -> Input:
+    _check_keys(given, _DATA)
+    if ("path" in given) == ("rows" in given):
+        raise InputError("path", described("data"), "either a path or rows")
+    if "rows" in given:
+        for key in ("standardize", "batch"):
+            if key in given:
+                raise InputError(key, given[key], "nothing beside rows, which are used as they are")
+        rows = _rows(given["rows"])
+        made = Input(rows.T, given.get("name", "data"), given.get("labels"))
+    else:
+        if not isinstance(given["path"], str):
+            raise InputError("path", given["path"], "the path of a file")
+        options = {key: given[key] for key in ("standardize", "labels", "batch", "name") if key in given}
+        made = data(folder / given["path"], **options)
+    if "sha256" in given and made.digest() != given["sha256"]:
+        source = described(str(given.get("path", "rows"))[:100])
+        raise InputError("sha256", source, "data that have not changed since the study was written")
+    return made
+
+
+def _rows(given: Any) -> np.ndarray:
+    try:
+        rows = np.asarray(given)
+    except ValueError:
+        raise InputError("rows", described("ragged rows"), "rows of one length") from None
+    if rows.ndim != 2 or rows.dtype.kind not in "biuf":
+        raise InputError("rows", described(f"array of {rows.dtype}"), "a list of rows of numbers")
+    return rows
+
+
+def _tables(table: Mapping[str, Any], key: str) -> list[Any]:
+    listed = table.get(key, [])
+    if not isinstance(listed, list):
+        raise InputError(key, described(type(listed).__name__), f"tables, each under [[{key}]]")
+    return listed
+
+
+def _check_keys(table: Mapping[str, Any], known: tuple[str, ...]) -> None:
+    for key in table:
+        if key not in known:
+            raise InputError(key[:40], described("unknown key"), close_match(key, known))
+
+
+def _within(path: str, build: Callable[..., T], table: Any, *arguments: Any) -> T:
+    """Build a part from its table; a complaint gets the part's path put before its field."""
+    if not isinstance(table, Mapping):
+        raise InputError(path, table, "a table of keys and values")
+    try:
+        return build(table, *arguments)
+    except InputError as error:
+        raise error.under(path) from None
