@@ -1,4 +1,4 @@
-"""The literature's initializers under their bare names: normal is Gaussian and uniform is uniform, exactly."""
+"""The literature's initializers by bare name: normal is Gaussian and uniform is uniform, exactly."""
 
 from __future__ import annotations
 
