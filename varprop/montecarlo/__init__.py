@@ -13,8 +13,8 @@ from typing import Any
 _PUBLIC = {
     "simulate_network": "varprop.montecarlo.simulation",
     "simulate_networks": "varprop.montecarlo.simulation",
-    "load_store": "varprop.montecarlo.store",
-    "open_executor": "varprop.montecarlo.execution",
+    "load_store": "varprop.montecarlo.loading",
+    "open_executor": "varprop.montecarlo.executors",
 }
 __all__ = ["load_store", "open_executor", "simulate_network", "simulate_networks"]
 

@@ -95,7 +95,7 @@ class Plan:
         return generator(self.seed, self.case, block.index)
 
     def facts(self) -> dict[str, Any]:
-        """Return what decides the content of a block, as plain values; two plans that agree here share blocks.
+        """Return what decides the content of a block, as plain values; plans that agree here share blocks.
 
         The number of draws is absent: a longer run begins with the blocks of a shorter one.
         """

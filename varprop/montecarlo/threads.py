@@ -27,7 +27,7 @@ def single_blas_thread() -> Iterator[None]:
     global _users, _limit
     with _lock:
         if _users == 0:
-            from threadpoolctl import threadpool_limits
+            from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
             _limit = threadpool_limits(limits=1, user_api="blas")
         _users += 1

@@ -1,0 +1,217 @@
+"""Run the blocks of one or more plans on an executor, and reduce them in block order.
+
+Any object with the `concurrent.futures` interface will do. Blocks may finish in any order; they are merged
+in theirs, so the result has the same bits whatever ran them. At most a fixed number of blocks is under way or
+waiting for an earlier one, so memory does not grow with the number of draws.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from varprop._validation import InputError
+from varprop.montecarlo.blocks import Block, Plan, run_block
+from varprop.montecarlo.executors import check_sendable, window_of
+from varprop.montecarlo.pools import ProcessPool
+
+if TYPE_CHECKING:
+    from varprop.montecarlo.progress import Progress
+    from varprop.montecarlo.statistics import Statistics
+    from varprop.montecarlo.store import BlockStore
+
+Result: TypeAlias = "tuple[Statistics, float]"
+
+ATTEMPTS = 3
+"""How often a block is tried whose worker dies; an exception of the block itself is never retried."""
+
+_KILLED = frozenset({"KilledWorker", "FutureCancelledError", "TerminatedWorkerError"})
+
+
+class BlockError(RuntimeError):
+    """A block failed for a reason that is not the user's input."""
+
+
+class WorkerError(RuntimeError):
+    """Worker processes died again and again, or the pool they belong to is gone."""
+
+
+def measured_block(plan: Plan, block: Block, attempt: int) -> Result:
+    """Run one block in a worker and say how many seconds it took.
+
+    `attempt` is unused here; it makes a repeated call a new one for schedulers that know calls by arguments.
+    """
+    start = time.perf_counter()
+    return run_block(plan, block), time.perf_counter() - start
+
+
+@dataclass
+class _Job:
+    case: int
+    block: Block
+    attempts: int = 0
+    future: Future[Result] | None = None
+    result: Statistics | None = None
+
+
+def execute(
+    plans: Sequence[Plan],
+    executor: Executor,
+    *,
+    store: BlockStore | None = None,
+    progress: Progress | None = None,
+) -> Iterator[tuple[int, Statistics]]:
+    """Yield ``(position, statistics)`` of every plan, in order, each as soon as its last block is merged.
+
+    Parameters
+    ----------
+    plans : sequence of Plan
+        What to run; the blocks of all plans share the workers.
+    executor : Executor
+        Anything with the `concurrent.futures` interface, as `open_executor` yields it.
+    store : BlockStore, optional
+        Finished blocks are read from it and written to it.
+    progress : Progress, optional
+        Is told of every finished block.
+
+    Raises
+    ------
+    BlockError
+        If a block raises anything but `InputError`; the message names the case and the block.
+    WorkerError
+        If workers keep dying, or a pool that is not ours is broken.
+    InputError
+        If a block raises one, or the plan cannot be sent to other processes.
+    """
+    run = _Run(plans, executor, store, progress)
+    try:
+        total: Statistics | None = None
+        for job, statistics in run.in_order():
+            total = statistics if total is None else total.merge(statistics)
+            if job.block.index == len(plans[job.case]) - 1:
+                yield job.case, total
+                total = None
+    finally:
+        run.cancel()
+
+
+class _Run:
+    """The blocks under way: submitted, or finished and waiting for an earlier one."""
+
+    def __init__(
+        self,
+        plans: Sequence[Plan],
+        executor: Executor,
+        store: BlockStore | None,
+        progress: Progress | None,
+    ) -> None:
+        self.plans = plans
+        self.executor = executor
+        self.store = store
+        self.progress = progress
+        self.window = window_of(executor)
+        self.jobs: deque[_Job] = deque()
+
+    def in_order(self) -> Iterator[tuple[_Job, Statistics]]:
+        check_sendable(self.plans, self.executor)
+        for case, plan in enumerate(self.plans):
+            for block in plan.blocks():
+                self._start(_Job(case, block))
+                while len(self.jobs) >= self.window:
+                    yield from self._advance()
+        while self.jobs:
+            yield from self._advance()
+
+    def cancel(self) -> None:
+        for job in self.jobs:
+            if job.future is not None:
+                job.future.cancel()
+
+    def _start(self, job: _Job) -> None:
+        self.jobs.append(job)
+        if self.store is not None:
+            job.result = self.store.get(self.plans[job.case], job.block)
+        if job.result is None:
+            self._submit(job)
+        else:
+            self._tell(job, None)
+
+    def _submit(self, job: _Job) -> None:
+        job.attempts += 1
+        try:
+            job.future = self.executor.submit(measured_block, self.plans[job.case], job.block, job.attempts)
+        except BrokenExecutor as error:
+            # The pool noticed a death between two submissions; the blocks under way report it as well.
+            job.future = Future()
+            job.future.set_exception(error)
+
+    def _advance(self) -> Iterator[tuple[_Job, Statistics]]:
+        """Wait until something finishes, keep it, and yield the finished blocks at the head."""
+        running = {job.future for job in self.jobs if job.future is not None}
+        if running:
+            wait(running, return_when=FIRST_COMPLETED)
+        lost = self._collect()
+        if lost:
+            self._retry(lost)
+        while self.jobs and self.jobs[0].result is not None:
+            job = self.jobs.popleft()
+            assert job.result is not None
+            yield job, job.result
+
+    def _collect(self) -> list[tuple[_Job, BaseException]]:
+        """Keep what has finished, raise what has failed, return the blocks that died with their worker."""
+        lost: list[tuple[_Job, BaseException]] = []
+        for job in self.jobs:
+            if job.future is None or not job.future.done():
+                continue
+            error = CancelledError() if job.future.cancelled() else job.future.exception()
+            if error is None:
+                job.result, seconds = job.future.result()
+                job.future = None
+                if self.store is not None:
+                    self.store.put(self.plans[job.case], job.block, job.result, seconds)
+                self._tell(job, seconds)
+            elif _is_death(error):
+                lost.append((job, error))
+            elif isinstance(error, InputError):
+                raise error
+            else:
+                raise BlockError(f"{self._name(job)} failed: {type(error).__name__}: {error}") from error
+        return lost
+
+    def _retry(self, lost: list[tuple[_Job, BaseException]]) -> None:
+        if any(isinstance(error, BrokenExecutor) for _, error in lost):
+            job, error = lost[0]
+            if not isinstance(self.executor, ProcessPool):
+                raise WorkerError(
+                    f"{self._name(job)}: a worker of the executor you passed has died and its pool is broken "
+                    f"({error}); with a store, run again with a fresh pool to go on from here"
+                ) from error
+            self.executor.restart()
+            lost = self._collect()  # now every block that the broken pool had is among them
+        job, error = max(lost, key=lambda pair: pair[0].attempts)
+        if job.attempts >= ATTEMPTS:
+            raise WorkerError(
+                f"{self._name(job)}: its worker died {job.attempts} times ({type(error).__name__}); often "
+                "the machine is out of memory: try fewer workers or a smaller block_size. A script that "
+                "starts workers needs its top level under: if __name__ == '__main__'"
+            ) from error
+        for job, _ in lost:
+            self._submit(job)
+
+    def _name(self, job: _Job) -> str:
+        plan = self.plans[job.case]
+        return f"{plan.network.case}, block {job.block.index + 1} of {len(plan)}"
+
+    def _tell(self, job: _Job, seconds: float | None) -> None:
+        if self.progress is not None:
+            self.progress.finished(job.case, job.block, seconds)
+
+
+def _is_death(error: BaseException) -> bool:
+    # Dask's and loky's classes are known by name, so that neither has to be imported or installed.
+    return isinstance(error, BrokenExecutor | CancelledError) or type(error).__name__ in _KILLED

@@ -1,0 +1,128 @@
+"""What `executor=` and `scheduler=` may be, and what can be known of it."""
+
+from __future__ import annotations
+
+import contextlib
+import pickle
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+
+from varprop._validation import InputError, check_integer, described
+from varprop.montecarlo.blocks import Plan
+from varprop.montecarlo.pools import Here, ProcessPool
+
+_WORKERS_UNKNOWN = 32
+
+
+@contextlib.contextmanager
+def open_executor(workers: int | Executor | None = None, scheduler: str | None = None) -> Iterator[Executor]:
+    """Yield the executor that `workers` and `scheduler` mean, and close what was opened here.
+
+    Parameters
+    ----------
+    workers : int, Executor or None
+        ``None`` and 1: this process. A greater number: that many processes of our own. An executor: itself,
+        left open afterwards.
+    scheduler : str, optional
+        Address of a Dask scheduler (``"tcp://host:8786"``); its workers are used.
+
+    Raises
+    ------
+    InputError
+        If the number is not a whole number of at least 1, the object is no executor, both arguments are
+        given, nothing answers at the address, or Dask is not installed.
+
+    Examples
+    --------
+    >>> with open_executor() as executor:
+    ...     executor.submit(abs, -3).result()
+    3
+    """
+    if scheduler is not None:
+        if workers is not None:
+            raise InputError("workers", workers, "nothing beside a scheduler, which brings its own workers")
+        with _dask(scheduler) as executor:
+            yield executor
+    elif workers is not None and callable(getattr(workers, "submit", None)):
+        yield workers  # type: ignore[misc]  # the caller's own, recognised by what it can do
+    else:
+        if workers is not None and not isinstance(workers, int):
+            raise InputError("executor", workers, "a number of workers or a concurrent.futures executor")
+        number = 1 if workers is None else check_integer("workers", workers, minimum=1)
+        pool = Here() if number == 1 else ProcessPool(number)
+        try:
+            yield pool
+        except BaseException:
+            if isinstance(pool, ProcessPool):
+                pool.stop()
+            raise
+        finally:
+            pool.shutdown()
+
+
+def count_workers(executor: Executor) -> int:
+    """Return how many blocks the executor can run at a time, or a guess where it does not say."""
+    for name in ("workers", "_max_workers", "num_workers"):
+        number = getattr(executor, name, None)
+        if isinstance(number, int) and number > 0:
+            return number
+    client = getattr(executor, "_client", None)
+    if client is not None:
+        threads: dict[str, int] = client.nthreads()
+        return max(1, sum(threads.values()))
+    return _WORKERS_UNKNOWN
+
+
+def local_workers(executor: Executor) -> int:
+    """Return how many blocks run at a time in the memory of one machine, as far as one can know.
+
+    The workers of a cluster have memory of their own; each must then be able to hold one block.
+    """
+    known = isinstance(executor, Here | ProcessPool | ThreadPoolExecutor | ProcessPoolExecutor)
+    return count_workers(executor) if known else 1
+
+
+def window_of(executor: Executor) -> int:
+    """Return how many blocks may be under way or waiting for an earlier one."""
+    return 1 if isinstance(executor, Here) else 3 * count_workers(executor) + 1
+
+
+def check_sendable(plans: Sequence[Plan], executor: Executor) -> None:
+    """Refuse plans that cannot reach the processes of our own pool, before any is started.
+
+    Raises
+    ------
+    InputError
+        If a plan holds something that cannot be pickled, such as a lambda as activation.
+    """
+    if not isinstance(executor, ProcessPool):
+        return
+    for plan in plans:
+        try:
+            pickle.dumps(plan)
+        except (pickle.PicklingError, AttributeError, TypeError) as error:
+            raise InputError(
+                "executor",
+                executor.workers,
+                f"this process or threads: {plan.network.case} cannot be sent to other processes ({error})",
+            ) from None
+
+
+@contextlib.contextmanager
+def _dask(address: str) -> Iterator[Executor]:
+    try:
+        from distributed import Client
+    except ImportError:
+        raise InputError(
+            "scheduler", address, "an installation with Dask: pip install 'varprop[cluster]'"
+        ) from None
+    try:
+        client = Client(address, timeout=10)
+    except (OSError, ValueError, TimeoutError) as error:
+        raise InputError("scheduler", address, f"the address of a Dask scheduler ({error})") from None
+    try:
+        if not client.nthreads():
+            raise InputError("scheduler", address, described("a Dask cluster with at least one worker"))
+        yield client.get_executor()
+    finally:
+        client.close()

@@ -1,0 +1,100 @@
+"""How far a run is, and how long it will take, judged by the blocks it has measured."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from varprop.montecarlo.blocks import Block, Plan
+from varprop.montecarlo.costs import draw_seconds
+
+
+@dataclass(frozen=True)
+class Report:
+    """State of a run after a block.
+
+    Attributes
+    ----------
+    case : str
+        Label of the network the block belongs to.
+    blocks, total : int
+        Finished blocks and all blocks, those found in a store included.
+    fraction : float
+        Finished share of the work, in predicted cost rather than in blocks.
+    elapsed : float
+        Seconds since the run began.
+    remaining : float or None
+        Estimated seconds to go; None until a block has been measured.
+    """
+
+    case: str
+    blocks: int
+    total: int
+    fraction: float
+    elapsed: float
+    remaining: float | None
+
+
+class Progress:
+    """Adds up finished blocks and reports after each.
+
+    The predicted cost of a block only weighs the cases against each other. Once blocks of a case have been
+    measured, their mean replaces the prediction; cases not yet measured are scaled by the ratio of measured
+    to predicted seconds seen so far. The wall time left is that work divided by the parallel speed observed
+    since the first block began, so a slow machine, a shared one or a half-idle cluster shows as it is.
+
+    Parameters
+    ----------
+    plans : sequence of Plan
+        What is run.
+    report : callable
+        Called with a `Report` after every block, in the caller's thread.
+    clock : callable
+        Seconds, monotonic.
+    """
+
+    def __init__(
+        self,
+        plans: Sequence[Plan],
+        report: Callable[[Report], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._labels = [plan.network.case for plan in plans]
+        self._predicted = [draw_seconds(plan.network, plan.sampler) for plan in plans]
+        self._left = [plan.draws for plan in plans]
+        self._total = sum(len(plan) for plan in plans)
+        self._work = sum(p * d for p, d in zip(self._predicted, self._left, strict=True))
+        self._measured = [[0, 0.0] for _ in plans]
+        self._blocks = 0
+        self._report = report
+        self._clock = clock
+        self._start = clock()
+        self._first: float | None = None  # when the first measured block began
+
+    def finished(self, case: int, block: Block, seconds: float | None) -> None:
+        """Count one block; `seconds` is None if it came out of a store."""
+        self._blocks += 1
+        self._left[case] -= block.draws
+        now = self._clock()
+        if seconds is not None:
+            if self._first is None:
+                self._first = now - seconds
+            self._measured[case][0] += block.draws
+            self._measured[case][1] += seconds
+        elapsed = now - self._start
+        left = sum(p * d for p, d in zip(self._predicted, self._left, strict=True))
+        done = 1.0 if self._blocks == self._total else 1.0 - left / self._work
+        self._report(
+            Report(self._labels[case], self._blocks, self._total, done, elapsed, self._remaining(now))
+        )
+
+    def _remaining(self, now: float) -> float | None:
+        busy = sum(seconds for _, seconds in self._measured)
+        foreseen = sum(n * p for (n, _), p in zip(self._measured, self._predicted, strict=True))
+        if self._first is None or busy <= 0:
+            return 0.0 if self._blocks == self._total else None
+        work = 0.0
+        for (n, seconds), predicted, left in zip(self._measured, self._predicted, self._left, strict=True):
+            work += left * (seconds / n if n else predicted * busy / foreseen)
+        return work * (now - self._first) / busy

@@ -1,0 +1,219 @@
+"""From networks to one table: plan, check the memory, run, estimate."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from typing import TYPE_CHECKING
+
+from varprop._validation import InputError, check_integer
+from varprop.montecarlo.blocks import Plan
+from varprop.montecarlo.costs import check_memory
+from varprop.montecarlo.execution import execute
+from varprop.montecarlo.executors import local_workers, open_executor, window_of
+from varprop.montecarlo.planning import make_plan
+from varprop.montecarlo.progress import Progress, Report
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from varprop.montecarlo.store import BlockStore
+    from varprop.spec import Network, Study
+
+
+def simulate_network(
+    network: Network,
+    *,
+    draws: int = 200,
+    seed: int = 0,
+    sampler: str = "auto",
+    estimator: str = "plain",
+    share: float | None = None,
+    executor: int | Executor | None = None,
+    store: str | os.PathLike[str] | None = None,
+    resume: bool = True,
+    progress: Callable[[Report], None] | None = None,
+    memory: int = 2**30,
+    histogram: bool = True,
+    case: int = 0,
+    block_size: int | None = None,
+) -> pd.DataFrame:
+    """Draw a random network many times and estimate every quantity of every layer.
+
+    Parameters
+    ----------
+    network : Network
+        What is drawn.
+    draws : int
+        Number of independent networks, at least 2. Standard errors come from these alone.
+    seed : int
+        At least 0. The same network and seed give the same table on any number of workers, on any executor
+        and after any interruption.
+    sampler : {"auto", "dense", "conditional", "chain"}
+        With weight matrices; without them, where that is exact; by a chain of norms, where that is. "auto"
+        takes the cheapest exact one.
+    estimator : {"plain", "control"}
+        Plain averages, or averages with control variates.
+    share : float, optional
+        Share of the greatest slope at which a unit counts as saturated; 0.0396 if not given.
+    executor : int, Executor or None
+        This process (None), that many worker processes, or any object with the `concurrent.futures`
+        interface.
+    store : path-like, optional
+        SQLite file that keeps finished blocks, so that an interrupted run goes on where it was.
+    resume : bool
+        Whether the file may already exist.
+    progress : callable, optional
+        Called with a `varprop.montecarlo.progress.Report` after every block.
+    memory : int
+        Bytes that the run may use, this process and all workers together. Checked before work starts.
+    histogram : bool
+        Whether histograms of the pre-activations come along.
+    case : int
+        Number of the network in its study; part of the random streams' names.
+    block_size : int, optional
+        Draws per block. It names the random streams too, so another size gives other (equally good) numbers.
+
+    Returns
+    -------
+    DataFrame
+        Columns of `varprop.results.schema.SIMULATED_COLUMNS`; provenance in ``attrs``, with the SHA-256 of
+        the merged statistics under ``"digest"``.
+
+    Raises
+    ------
+    InputError
+        If an argument is not allowed, the sampler is not exact for this network, the memory does not suffice,
+        or the store belongs to another run.
+    varprop.montecarlo.execution.BlockError, varprop.montecarlo.execution.WorkerError
+        If a block or its worker fails.
+    """
+    plan = make_plan(
+        network,
+        draws=draws,
+        seed=seed,
+        case=case,
+        sampler=sampler,
+        estimator=estimator,
+        share=share,
+        histogram=histogram,
+        block_size=block_size,
+    )
+    (frame,) = simulate_plans(
+        [plan], executor=executor, store=store, resume=resume, progress=progress, memory=memory
+    )
+    return frame
+
+
+def simulate_networks(
+    networks: Sequence[Network] | Study,
+    *,
+    draws: int | None = None,
+    seed: int | None = None,
+    sampler: str = "auto",
+    estimator: str = "plain",
+    share: float | None = None,
+    executor: int | Executor | None = None,
+    store: str | os.PathLike[str] | None = None,
+    resume: bool = True,
+    progress: Callable[[Report], None] | None = None,
+    memory: int = 2**30,
+    histogram: bool = True,
+    block_size: int | None = None,
+) -> pd.DataFrame:
+    """Simulate several networks as one run: one set of workers, one store, one progress, one table.
+
+    Parameters
+    ----------
+    networks : sequence of Network, or Study
+        The cases, numbered by their position. A study also gives draws, seed and share where they are not
+        given here.
+    draws, seed, sampler, estimator, share, executor, store, resume, progress, memory, histogram, block_size
+        As in `simulate_network`.
+
+    Returns
+    -------
+    DataFrame
+        The cases' rows below one another.
+    """
+    listed = list(getattr(networks, "networks", networks))
+    plans = [
+        make_plan(
+            network,
+            draws=getattr(networks, "draws", 200) if draws is None else draws,
+            seed=getattr(networks, "seed", 0) if seed is None else seed,
+            case=position,
+            sampler=sampler,
+            estimator=estimator,
+            share=getattr(networks, "saturation_share", None) if share is None else share,
+            histogram=histogram,
+            block_size=block_size,
+        )
+        for position, network in enumerate(listed)
+    ]
+    if not plans:
+        raise InputError("networks", listed, "at least one network")
+    frames = simulate_plans(
+        plans, executor=executor, store=store, resume=resume, progress=progress, memory=memory
+    )
+    return join_frames(frames)
+
+
+def simulate_plans(
+    plans: Sequence[Plan],
+    *,
+    executor: int | Executor | None = None,
+    store: str | os.PathLike[str] | None = None,
+    resume: bool = True,
+    progress: Callable[[Report], None] | None = None,
+    memory: int = 2**30,
+) -> list[pd.DataFrame]:
+    """Run plans as one job and return the table of each."""
+    from varprop.montecarlo.estimates import estimates
+
+    start = time.perf_counter()
+    frames: list[pd.DataFrame] = []
+    with open_executor(executor) as pool:
+        check_memory(plans, check_integer("memory", memory, minimum=1), local_workers(pool), window_of(pool))
+        with _open_store(store, plans, resume) as kept:
+            meter = None if progress is None else Progress(plans, progress)
+            for position, statistics in execute(plans, pool, store=kept, progress=meter):
+                plan = plans[position]
+                frame = estimates(plan, statistics)
+                frame.attrs["digest"] = hashlib.sha256(statistics.to_bytes()).hexdigest()
+                frame.attrs["seconds"] = time.perf_counter() - start
+                if kept is not None:
+                    kept.put_result(plan, frame)
+                frames.append(frame)
+    return frames
+
+
+def join_frames(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Put the tables of several cases below one another; ``attrs["cases"]`` keeps the provenance of each.
+
+    The joint ``attrs["digest"]`` is the SHA-256 of the cases' digests.
+    """
+    import pandas as pd
+
+    bare = [frame.copy(deep=False) for frame in frames]
+    for frame in bare:
+        frame.attrs = {}  # pandas compares them on joining, and arrays have no truth value
+    joint = pd.concat(bare, ignore_index=True)
+    joint.attrs["cases"] = {frame["case"].iloc[0]: dict(frame.attrs) for frame in frames}
+    digests = "".join(str(frame.attrs["digest"]) for frame in frames)
+    joint.attrs["digest"] = hashlib.sha256(digests.encode()).hexdigest()
+    return joint
+
+
+def _open_store(
+    path: str | os.PathLike[str] | None, plans: Sequence[Plan], resume: bool
+) -> contextlib.AbstractContextManager[BlockStore | None]:
+    if path is None:
+        return contextlib.nullcontext()
+    from varprop.montecarlo.store import BlockStore
+
+    return BlockStore(path, plans, resume=resume)
