@@ -3,13 +3,12 @@
 Nothing is set at import; `style.figure_style` lends the house style to a ``with`` block.
 """
 
-from varprop.plots.density import Histogram, density, density_panels
+from varprop.plots.density import density, density_panels
 from varprop.plots.depth import by_depth
 from varprop.plots.parity import agreement, parity
 from varprop.plots.style import figure_style, looks
 
 __all__ = [
-    "Histogram",
     "agreement",
     "by_depth",
     "density",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,44 +17,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from varprop.montecarlo.histograms import Histogram
+
 REACH = 4.2
 """Half-width of a panel in standard deviations."""
 
 _SHADE = "#cc78bc"
 
-
-@dataclass(frozen=True, eq=False)
-class Histogram:
-    """Counts of what was measured, of one case and layer.
-
-    Attributes
-    ----------
-    edges : array of shape (k + 1,)
-        Increasing.
-    counts : array of shape (k,)
-        How many values fell between two edges.
-    beyond : float
-        How many values lay outside all edges.
-    """
-
-    edges: np.ndarray
-    counts: np.ndarray
-    beyond: float = 0.0
-
-    def density(self) -> np.ndarray:
-        """Return the estimated density in every bin; 0 everywhere for an empty histogram."""
-        total = float(self.counts.sum()) + self.beyond
-        return self.counts / (np.diff(self.edges) * total) if total else np.zeros(len(self.counts))
-
-    def spread(self) -> float:
-        """Return the root of the second moment about 0, as the bins' middles give it."""
-        middles = (self.edges[1:] + self.edges[:-1]) / 2
-        total = float(self.counts.sum())
-        return math.sqrt(float(self.counts @ middles**2) / total) if total else 0.0
-
-
-Histograms = Mapping[tuple[str, int], Histogram]
-"""From (case, layer)."""
 
 Tails = Mapping[str, tuple[float, float]]
 """From case to the saturation set: z at most the first, or at least the second number."""
@@ -63,7 +31,7 @@ Tails = Mapping[str, tuple[float, float]]
 
 def density(
     predicted: pd.DataFrame | None,
-    histograms: Histograms,
+    simulated: pd.DataFrame | None = None,
     *,
     case: str,
     layer: int = 1,
@@ -78,10 +46,8 @@ def density(
 
     Parameters
     ----------
-    predicted : DataFrame or None
-        Table of `varprop.predict`.
-    histograms : mapping from (case, layer) to Histogram
-        What was measured; may lack this layer.
+    predicted, simulated : DataFrame or None
+        Tables of `varprop.predict` and of `varprop.simulate`, which brings the histograms along.
     case : str
     layer : int
     tails : (low, high), optional
@@ -107,11 +73,11 @@ def density(
         ax = plt.gca()
     look = look or looks([case])[case]
     moments = None if predicted is None else _moments(predicted, case, layer)
-    measured = histograms.get((case, layer))
+    measured = _histogram(simulated, case, layer)
     if moments is None and measured is None:
         raise InputError("case", f"{case}, layer {layer}", "a case and layer of the tables")
     scale = math.hypot(*moments) if moments is not None else 0.0
-    scale = scale if 0 < scale < math.inf or measured is None else measured.spread()
+    scale = scale if 0 < scale < math.inf or measured is None else _spread(measured)
     half = reach if reach is not None else REACH * scale
     half = half if 0 < half < math.inf else 1.0
     if tails is not None:
@@ -135,7 +101,7 @@ def density(
 
 def density_panels(
     predicted: pd.DataFrame | None,
-    histograms: Histograms,
+    simulated: pd.DataFrame | None = None,
     *,
     cases: Sequence[str],
     layers: Sequence[int],
@@ -153,7 +119,7 @@ def density_panels(
 
     Parameters
     ----------
-    predicted, histograms
+    predicted, simulated
         As for `density`.
     cases : sequence of str
     layers : sequence of int
@@ -170,17 +136,16 @@ def density_panels(
     names, tails = names or {}, tails or {}
     styles = {**looks(cases), **(styles or {})}
     grid: Any = figure.subplots(len(cases), len(layers), squeeze=False)
-    reach = REACH * max(_reaches(predicted, histograms, cases, layers), default=1.0) if same_reach else None
+    reach = REACH * max(_reaches(predicted, simulated, cases, layers), default=1.0) if same_reach else None
     for row, case in zip(grid, cases, strict=True):
         for ax, layer in zip(row, layers, strict=True):
-            if (case, layer) not in histograms and (
-                predicted is None or _moments(predicted, case, layer) is None
-            ):
+            moments = None if predicted is None else _moments(predicted, case, layer)
+            if moments is None and _histogram(simulated, case, layer) is None:
                 ax.set_axis_off()
                 continue
             density(
                 predicted,
-                histograms,
+                simulated,
                 case=case,
                 layer=layer,
                 tails=tails.get(case),
@@ -188,7 +153,7 @@ def density_panels(
                 reach=reach,
                 ax=ax,
             )
-            _corner(ax, predicted, histograms, case, layer)
+            _corner(ax, predicted, simulated, case, layer)
         row[0].set_title(label(names.get(case, case)), fontsize=8.0, color=INK)
     return figure
 
@@ -202,18 +167,34 @@ def _moments(predicted: pd.DataFrame, case: str, layer: int) -> tuple[float, flo
     return (mean, math.sqrt(variance)) if math.isfinite(mean) and math.isfinite(variance) else None
 
 
+def _histogram(simulated: pd.DataFrame | None, case: str, layer: int) -> Histogram | None:
+    """Return what was measured, in bins wide enough to draw; None where there is nothing."""
+    from varprop.montecarlo.histograms import histograms
+
+    for found in () if simulated is None else histograms(simulated):
+        if (found.case, found.layer) == (case, layer) and found.counts.any():
+            return found.coarse()
+    return None
+
+
+def _spread(measured: Histogram) -> float:
+    """Return the root second moment of the bins' middles."""
+    middles = (measured.edges[1:] + measured.edges[:-1]) / 2
+    return math.sqrt(float(measured.counts @ middles**2) / float(measured.counts.sum()))
+
+
 def _reaches(
-    predicted: pd.DataFrame | None, histograms: Histograms, cases: Iterable[str], layers: Sequence[int]
+    predicted: pd.DataFrame | None,
+    simulated: pd.DataFrame | None,
+    cases: Iterable[str],
+    layers: Sequence[int],
 ) -> list[float]:
     found = []
     for case in cases:
         for layer in layers:
             moments = None if predicted is None else _moments(predicted, case, layer)
-            measured = histograms.get((case, layer))
-            if moments is not None:
-                found.append(math.hypot(*moments))
-            elif measured is not None:
-                found.append(measured.spread())
+            measured = None if moments is not None else _histogram(simulated, case, layer)
+            found.append(math.hypot(*moments) if moments else _spread(measured) if measured else 0.0)
     return [f for f in found if f > 0]
 
 
@@ -240,9 +221,12 @@ def _shade(ax: Axes, tails: tuple[float, float], half: float) -> None:
             ax.axvspan(start, stop, color=_SHADE, alpha=0.16, linewidth=0)
 
 
-def _corner(ax: Axes, predicted: pd.DataFrame | None, histograms: Histograms, case: str, layer: int) -> None:
+def _corner(
+    ax: Axes, predicted: pd.DataFrame | None, simulated: pd.DataFrame | None, case: str, layer: int
+) -> None:
     moments = None if predicted is None else _moments(predicted, case, layer)
-    spread = moments[1] if moments is not None else histograms[case, layer].spread()
+    measured = None if moments is not None else _histogram(simulated, case, layer)
+    spread = moments[1] if moments else _spread(measured) if measured else math.nan
     ax.text(
         0.99,
         0.97,

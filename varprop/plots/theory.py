@@ -1,0 +1,135 @@
+"""Figures of the theory's tables: maps, phase diagram, spectrum, finite-width fan."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from varprop.plots.labels import label
+from varprop.plots.style import INK, MUTED, PALETTE
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+
+def _axes(ax: Axes | None) -> Axes:
+    if ax is not None:
+        return ax
+    import matplotlib.pyplot as plt
+
+    return plt.subplots(figsize=(4.6, 3.6))[1]
+
+
+def length_map(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Draw the length map, the diagonal and the cobweb of a table by `varprop.length_curve`.
+
+    What to see: the path climbs or falls to where the map crosses the diagonal; the flatter the crossing, the
+    faster it gets there.
+    """
+    ax = _axes(ax)
+    curve = frame[frame["curve"] == "map"]
+    path = frame[frame["curve"] == "path"]
+    top = float(curve["q"].max())
+    ax.plot([0, top], [0, top], color=MUTED, linewidth=0.9, linestyle=(0, (3, 2)), label="unchanged")
+    ax.plot(curve["q"], curve["next_q"], color=PALETTE[0], label="length map")
+    ax.plot(path["q"], path["next_q"], color=PALETTE[3], linewidth=1.0, label="layer by layer")
+    ax.set(xlabel="second moment q of this layer", ylabel="of the next layer", xlim=(0, top), ylim=(0, None))
+    ax.legend()
+    return ax
+
+
+def correlation_map(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Draw the correlation map of a table by `varprop.correlation_curve`.
+
+    What to see: where the curve meets the diagonal is the correlation that any two inputs end with; at the
+    right edge its slope is chi_1, the gradient's growth per layer.
+    """
+    ax = _axes(ax)
+    ax.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9, linestyle=(0, (3, 2)), label="unchanged")
+    ax.plot(frame["correlation"], frame["next_correlation"], color=PALETTE[0], label="correlation map")
+    ax.set(xlabel="correlation of two inputs in this layer", ylabel="in the next layer", xlim=(0, 1))
+    ax.legend()
+    return ax
+
+
+def phase_map(frame: pd.DataFrame, ax: Axes | None = None, longest: float = 100.0) -> Axes:
+    """Draw the correlation depth scale over the plane of a table by `varprop.phase_diagram`.
+
+    What to see: the bright ridge is the edge of chaos, where signals survive the most layers; left of it
+    inputs merge and gradients vanish, right of it inputs separate and gradients explode.
+
+    Parameters
+    ----------
+    frame : DataFrame
+    ax : Axes, optional
+    longest : float
+        Depth scale at which the colour saturates, in layers.
+    """
+    ax = _axes(ax)
+    table = frame.pivot_table(index="bias_variance", columns="weight_variance", values="xi_c", dropna=False)
+    depth = np.ma.masked_invalid(np.clip(table.to_numpy(dtype=float), None, longest))
+    x, y = table.columns.to_numpy(dtype=float), table.index.to_numpy(dtype=float)
+    mesh = ax.pcolormesh(
+        x, y, depth, cmap="cividis", vmin=0, vmax=longest, shading="nearest", rasterized=True
+    )
+    chi = frame.pivot_table(index="bias_variance", columns="weight_variance", values="chi_1", dropna=False)
+    values = np.ma.masked_invalid(chi.to_numpy(dtype=float))
+    if min(values.shape) > 1 and values.min() < 1 < values.max():
+        ax.contour(x, y, values, levels=[1.0], colors=[PALETTE[3]], linewidths=1.2)
+    ax.figure.colorbar(mesh, ax=ax, label="correlation depth scale, layers")
+    name = label(frame["activation"].iloc[0])
+    ax.set(xlabel="weight variance × fan-in", ylabel="bias variance", title=name)
+    ax.grid(visible=False)
+    return ax
+
+
+def spectrum(frame: pd.DataFrame, measured: np.ndarray | None = None, ax: Axes | None = None) -> Axes:
+    """Draw the density of the Jacobian's singular values, with measured ones beside it.
+
+    What to see: a narrow peak at 1 is dynamical isometry; a long tail means that some directions explode
+    while most die.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        By `varprop.spectral_density`.
+    measured : ndarray, optional
+        Singular values of drawn networks; exact zeros are left out, as the theory's atom is.
+    ax : Axes, optional
+    """
+    ax = _axes(ax)
+    if measured is not None:
+        values = np.asarray(measured, dtype=float).ravel()
+        alive = values[values > 1e-9 * values.max()]
+        counts, edges = np.histogram(alive, bins=60)
+        heights = counts / (np.diff(edges) * values.size)
+        ax.stairs(heights, edges, fill=True, color=PALETTE[5], alpha=0.5, label="drawn networks")
+    ax.plot(frame["singular_value"], frame["density"], color=INK, label="infinite width")
+    ax.set(xlabel="singular value", ylabel="density", xlim=(0, None), ylim=(0, None))
+    ax.legend()
+    return ax
+
+
+def fan(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Draw the finite-width fan: mean, median and the band from 5 to 95 % by layer.
+
+    What to see: the mean stays where theory puts it while the typical network sinks below, and the band opens
+    with depth: a single draw says little about the mean.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Columns ``layer, mean, median, low, high``, as `varprop.width_spread` gives them.
+    ax : Axes, optional
+    """
+    ax = _axes(ax)
+    ax.fill_between(
+        frame["layer"], frame["low"], frame["high"], color=PALETTE[5], alpha=0.35, label="5 to 95 %"
+    )
+    ax.plot(frame["layer"], frame["mean"], color=PALETTE[3], label="mean")
+    ax.plot(frame["layer"], frame["median"], color=PALETTE[0], linestyle=(0, (5, 1.5)), label="median")
+    ax.set(xlabel="layer", ylabel="second moment, relative", yscale="log")
+    ax.legend()
+    return ax

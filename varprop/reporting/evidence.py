@@ -1,0 +1,110 @@
+"""What a report is made from: the question, three tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from varprop.spec import Network, Study
+
+SEPARATOR = " · "
+"""Joins the parts of an automatic case name."""
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """One study, answered.
+
+    Attributes
+    ----------
+    study : Study
+    predicted, simulated, compared : DataFrame
+        All cases of the study, one below the other; the simulated one brings its histograms along.
+    seconds : mapping from step to seconds
+    settings : mapping
+        Choices beyond the study: order, sampler, estimator.
+    """
+
+    study: Study
+    predicted: pd.DataFrame
+    simulated: pd.DataFrame
+    compared: pd.DataFrame
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Cases that differ in their initializers only, so that they belong into one picture.
+
+    Attributes
+    ----------
+    title : str
+        Their hidden activations.
+    subtitle : str
+        Their input and widths.
+    networks : tuple of Network
+    names : mapping from case to name
+        What tells the cases apart within the group.
+    """
+
+    title: str
+    subtitle: str
+    networks: tuple[Network, ...]
+    names: Mapping[str, str]
+
+    @property
+    def cases(self) -> tuple[str, ...]:
+        """Case names as they stand in the tables."""
+        return tuple(network.case for network in self.networks)
+
+    @property
+    def depth(self) -> int:
+        """Number of weight layers."""
+        return self.networks[0].depth
+
+
+def groups(study: Study) -> tuple[Group, ...]:
+    """Return the study's cases in groups, in the order of their first case."""
+    found: dict[Any, list[Network]] = {}
+    for network in study.networks:
+        key = (network.input.name, network.widths, _activations(network))
+        found.setdefault(key, []).append(network)
+    return tuple(
+        Group(
+            title=", ".join(_activations(members[0])),
+            subtitle=shape(members[0]),
+            networks=tuple(members),
+            names=_names(members),
+        )
+        for members in found.values()
+    )
+
+
+def shape(network: Network) -> str:
+    """Return input and widths for readers, such as ``digits: 64 → 256 ×10 → 10``."""
+    from varprop.spec.widths import spell_widths
+
+    widths = spell_widths(network.widths[1:]).replace("x", " × ").replace(",", " → ")
+    batch = f", {network.input.batch} examples" if network.input.batch > 1 else ""
+    return f"{network.input.name}{batch}: {network.input.size} → {widths}"
+
+
+def _activations(network: Network) -> tuple[str, ...]:
+    hidden = network.layers[:-1] or network.layers
+    return tuple(dict.fromkeys(layer.activation.name for layer in hidden))
+
+
+def _names(members: list[Network]) -> dict[str, str]:
+    """Drop from automatic names what the group's heading says already."""
+    parts = {network.case: network.case.split(SEPARATOR) for network in members}
+    common = set(_activations(members[0]))
+    if len(members) > 1:
+        common |= set.intersection(*(set(p) for p in parts.values()))
+    short = {case: SEPARATOR.join(p for p in listed if p not in common) for case, listed in parts.items()}
+    distinct = len(set(short.values())) == len(short) and all(short.values())
+    return short if distinct else {case: case for case in short}

@@ -1,0 +1,80 @@
+"""How a report was made: versions, seed, digest, platform, durations."""
+
+from __future__ import annotations
+
+import json
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+from varprop.reporting.numerals import counted
+
+if TYPE_CHECKING:
+    from varprop.reporting.evidence import Evidence
+
+PACKAGES = (
+    "numpy",
+    "scipy",
+    "pandas",
+    "matplotlib",
+    "seaborn",
+    "jinja2",
+    "pydantic",
+    "numba",
+    "torch",
+    "keras",
+)
+
+
+def provenance(evidence: Evidence) -> dict[str, Any]:
+    """Return the facts as plain data, ready for JSON."""
+    import varprop
+
+    study = evidence.study
+    return {
+        "varprop": varprop.__version__,
+        "study": study.name,
+        "digest": study.digest(),
+        "statistics_digest": evidence.simulated.attrs.get("digest"),
+        "seed": study.seed,
+        "draws": study.draws,
+        "alpha": study.alpha,
+        "margin": study.margin,
+        "saturation_share": study.saturation_share,
+        "networks": [{"case": n.case, "digest": n.digest()} for n in study.networks],
+        "settings": dict(evidence.settings),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+        "packages": _versions(),
+        "seconds": {step: round(seconds, 3) for step, seconds in evidence.seconds.items()},
+    }
+
+
+def to_json(facts: dict[str, Any]) -> str:
+    """Return the facts as JSON."""
+    return json.dumps(facts, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def colophon(facts: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the facts for readers."""
+    seconds = ", ".join(f"{step} {value:.1f} s" for step, value in facts["seconds"].items())
+    packages = ", ".join(f"{name} {number}" for name, number in facts["packages"].items())
+    return [
+        ("varprop", facts["varprop"]),
+        ("draws and seed", f"{counted(facts['draws'], 'draw')} of each network, seed {facts['seed']}"),
+        ("digest of the study", facts["digest"]),
+        ("Python", f"{facts['python']} on {facts['platform']}"),
+        ("packages", packages),
+        ("time", seconds or "not measured"),
+    ]
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:  # an extra that is not installed
+            continue
+    return found

@@ -1,0 +1,91 @@
+"""Everything a report consists of, into one folder."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from varprop.reporting.folder import check_output, replaced_folder, write_files
+from varprop.reporting.html import to_html
+from varprop.reporting.markdown import to_markdown
+from varprop.reporting.provenance import colophon, provenance, to_json
+from varprop.reporting.render import render
+from varprop.reporting.study_document import study_document
+from varprop.reporting.tables import to_csv
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from varprop.reporting.evidence import Evidence
+
+FILES = (
+    "report.html",
+    "report.md",
+    "layers.csv",
+    "comparison.csv",
+    "study.toml",
+    "provenance.json",
+    "figures",
+)
+"""What a report's folder holds."""
+
+
+def check_report_folder(output: str | os.PathLike[str], *, force: bool = False) -> Path:
+    """Return the folder a report may be written to; see `varprop.reporting.folder.check_output`."""
+    return check_output(output, force=force, ours=FILES)
+
+
+def write_report(evidence: Evidence, output: str | os.PathLike[str], *, force: bool = False) -> Path:
+    """Write the report on `evidence` and return the path of its page.
+
+    The folder appears whole or not at all; with `force` it takes the place of a former report.
+
+    Raises
+    ------
+    InputError
+        If `output` exists (without `force`), holds anything that no report wrote, or cannot be written.
+    """
+    target = check_report_folder(output, force=force)
+    start = time.perf_counter()
+    document = study_document(evidence, ())
+    files: dict[str, str | bytes] = {}
+    svgs = {}
+    for figure in document.figures():
+        svgs[figure.name], png = render(figure, png=figure.filed)
+        if figure.filed:
+            files[f"figures/{figure.name}.svg"] = svgs[figure.name]
+            files[f"figures/{figure.name}.png"] = png
+    facts = provenance(evidence)
+    facts["seconds"]["figures"] = round(time.perf_counter() - start, 3)
+    document = study_document(evidence, colophon(facts))
+    files["report.html"] = to_html(document, svgs)
+    files["report.md"] = to_markdown(document)
+    files["layers.csv"] = to_csv(layers(evidence))
+    files["comparison.csv"] = to_csv(evidence.compared)
+    files["study.toml"] = _study_text(evidence)
+    files["provenance.json"] = to_json(facts)
+    with replaced_folder(target) as built:
+        write_files(built, files)
+    return target / "report.html"
+
+
+def layers(evidence: Evidence) -> pd.DataFrame:
+    """Return both engines' tables one below the other; the column ``source`` tells them apart."""
+    import pandas as pd
+
+    parts = []
+    for source, frame in (("theory", evidence.predicted), ("monte_carlo", evidence.simulated)):
+        bare = frame.copy()
+        bare.attrs = {}  # pandas compares them on joining, and arrays have no truth value
+        bare.insert(0, "source", source)
+        parts.append(bare)
+    simulated = parts[1]
+    return pd.concat([parts[0].reindex(columns=simulated.columns), simulated], ignore_index=True)
+
+
+def _study_text(evidence: Evidence) -> str:
+    from varprop.spec import write_study
+
+    return str(write_study(evidence.study))
