@@ -1,0 +1,129 @@
+"""What an activation is: its value, its derivative, and everything that follows from the two."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from varprop.activations.saturation import DEFAULT_SHARE, Tails, find_tails
+from varprop.moments.closed import ClosedForms
+
+if TYPE_CHECKING:
+    from varprop.activations.custom import Recipe
+
+Array = npt.NDArray[Any]
+Function = Callable[[Array], Array]
+
+
+@dataclass(frozen=True, eq=False)
+class Activation:
+    """A scalar function applied to every pre-activation, with its derivative and its Gaussian moments.
+
+    Build one with `varprop.activation`, not by hand. Two activations are equal if their names and their
+    origins are.
+
+    Attributes
+    ----------
+    name : str
+        Canonical spelling; arguments at their defaults are left out (``"relu"``,
+        ``"leaky_relu(slope=0.2)"``).
+    kinks : tuple of float
+        Where value or derivative is not smooth, ascending. Quadrature splits there.
+    inactive : tuple of (float, float)
+        Closed intervals in which a unit passes no gradient, *declared*, never found by a float test. Smooth
+        activations have none.
+    slopes : (float, float) or None
+        Slopes for z < 0 and z > 0 if the activation is positively homogeneous, otherwise None.
+    forms : ClosedForms
+        The Gaussian moments known in closed form.
+    origin : Recipe or None
+        None for a registered activation, what it was made from for a user's callable.
+    exact_derivative : bool
+        False if the derivative comes from finite differences of a user's callable.
+
+    Examples
+    --------
+    >>> import varprop as vp
+    >>> relu = vp.activation("relu")
+    >>> relu([-1.0, 2.0]), relu.derivative([-1.0, 2.0])
+    (array([0., 2.]), array([0., 1.]))
+    """
+
+    name: str
+    value: Function = field(repr=False)
+    slope: Function = field(repr=False)
+    kinks: tuple[float, ...] = ()
+    inactive: tuple[tuple[float, float], ...] = ()
+    slopes: tuple[float, float] | None = None
+    forms: ClosedForms = field(default_factory=ClosedForms, repr=False)
+    origin: Recipe | None = field(default=None, repr=False)
+    exact_derivative: bool = field(default=True, repr=False)
+    _cache: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
+
+    def __call__(self, z: npt.ArrayLike) -> Array:
+        """Return phi(z), in the shape and floating type of `z` (anything else becomes float64)."""
+        return self.value(_floating(z))
+
+    def derivative(self, z: npt.ArrayLike) -> Array:
+        """Return phi'(z) almost everywhere; at a kink the value on the flatter side (relu: 0 at 0)."""
+        return self.slope(_floating(z))
+
+    def is_inactive(self, z: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+        """Say which entries of `z` lie in the declared inactive set."""
+        z = np.asarray(z)
+        inside = np.zeros(z.shape, dtype=bool)
+        for low, high in self.inactive:
+            inside |= (z >= low) & (z <= high)
+        return inside
+
+    def saturation(self, share: float = DEFAULT_SHARE) -> Tails:
+        """Return the unbounded tails where ``|phi'| <= share * sup |phi'|``.
+
+        If the supremum is 0 or infinite they are the tails where phi' is exactly 0; sin and cos have none.
+
+        Parameters
+        ----------
+        share : float
+            Between 0 and 1. The default makes a sigmoid saturated within 1 % of its asymptotes.
+
+        Examples
+        --------
+        >>> import varprop as vp
+        >>> tails = vp.activation("sigmoid").saturation()
+        >>> round(float(vp.activation("sigmoid")(tails.high)), 12)
+        0.99
+        """
+        key = ("tails", share)
+        if key not in self._cache:
+            slope = getattr(self.slope, "unchecked", self.slope)  # the search goes far out
+            self._cache[key] = find_tails(slope, self.kinks, share)
+        tails: Tails = self._cache[key]
+        return tails
+
+    def is_saturated(self, z: npt.ArrayLike, share: float = DEFAULT_SHARE) -> npt.NDArray[np.bool_]:
+        """Say which entries of `z` lie in `saturation(share)`."""
+        return self.saturation(share).contains(z)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Activation):
+            return NotImplemented
+        return (self.name, self.origin) == (other.name, other.origin)
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self.origin is None:
+            from varprop.activations.table import registry
+
+            return (registry.make, (self.name,))
+        return (self.origin.build, ())
+
+
+def _floating(z: npt.ArrayLike) -> Array:
+    z = np.asarray(z)
+    return z if np.issubdtype(z.dtype, np.floating) else z.astype(np.float64)

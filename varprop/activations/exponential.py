@@ -1,0 +1,107 @@
+"""elu, selu and celu: the identity above 0, a saturating exponential below.
+
+With A(e^{kz} - 1) below 0 every moment is made of R(k) = E[e^{kz}; z < 0] = erfcx(k s/sqrt 2)/2, s = sqrt(q)
+(complete the square). For small s the combinations of R cancel and their Taylor series in s is used:
+R = 1/2 sum over n of (-x)^n/Gamma(n/2 + 1), x = k s/sqrt 2.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from varprop._registry import spell
+from varprop._validation import check_real
+from varprop.activations.base import Activation, Array
+from varprop.activations.table import registry
+from varprop.moments.closed import ROOT_TWO_PI, ClosedForms, exponential_half
+
+_SMALL = 0.15  # below this k·s the series are used; 30 terms then reach 1e-18
+
+
+def _binomial_tail(order: int, x: Any) -> Any:
+    """Return E[(e^{z} - 1)^order; z < 0] for z ~ N(0, x²): sum of binomials (-1)^(order-j) R(j)."""
+    binomials = [(-1) ** (order - j) * math.comb(order, j) for j in range(order + 1)]
+    y = np.minimum(x, _SMALL) / math.sqrt(2)
+    series = 0.0 * y
+    for n in range(30, order - 1, -1):
+        weight = sum(b * j**n for j, b in enumerate(binomials)) / math.gamma(n / 2 + 1)
+        series = -y * series + weight
+    series = 0.5 * (-y) ** order * series
+    direct = 0.5 * binomials[0] + sum(b * exponential_half(j * x) for j, b in enumerate(binomials) if j > 0)
+    return np.where(x < _SMALL, series, direct)[()]
+
+
+def _make(name: str, scale: float, alpha: float, rate: float) -> Activation:
+    """Return scale·z above 0, scale·alpha·(e^{rate z} - 1) below."""
+
+    def value(z: Array) -> Any:
+        kind = z.dtype.type
+        return np.where(z > 0, kind(scale) * z, kind(scale * alpha) * np.expm1(kind(rate) * np.minimum(z, 0)))
+
+    def slope(z: Array) -> Any:
+        kind = z.dtype.type
+        return np.where(
+            z > 0, kind(scale), kind(scale * alpha * rate) * np.exp(kind(rate) * np.minimum(z, 0))
+        )
+
+    def mean(q: Any) -> Any:
+        s = np.sqrt(q)
+        return scale * (s / ROOT_TWO_PI + alpha * _binomial_tail(1, rate * s))
+
+    def second(q: Any) -> Any:
+        return scale**2 * (0.5 * q + alpha**2 * _binomial_tail(2, rate * np.sqrt(q)))
+
+    def derivative_mean(q: Any) -> Any:
+        return scale * (0.5 + alpha * rate * exponential_half(rate * np.sqrt(q)))
+
+    def derivative_second(q: Any) -> Any:
+        return scale**2 * (0.5 + (alpha * rate) ** 2 * exponential_half(2 * rate * np.sqrt(q)))
+
+    def fourth(q: Any) -> Any:
+        return scale**4 * (1.5 * q * q + alpha**4 * _binomial_tail(4, rate * np.sqrt(q)))
+
+    def z_phi_dphi(q: Any) -> Any:  # q d/dq E phi², because d/dq E f(z) = E z f'(z) / (2q)
+        x = rate * np.sqrt(q)
+        below = rate * q * (2 * exponential_half(2 * x) - exponential_half(x))
+        return scale**2 * (0.5 * q + alpha**2 * rate * below)
+
+    return Activation(
+        name,
+        value,
+        slope,
+        (0.0,),  # even where the slope is continuous the second derivative jumps
+        forms=ClosedForms(
+            centred={
+                "mean": mean,
+                "second_moment": second,
+                "variance": lambda q: second(q) - mean(q) ** 2,
+                "derivative_mean": derivative_mean,
+                "derivative_second_moment": derivative_second,
+                "fourth_moment": fourth,
+                "z_phi_dphi": z_phi_dphi,
+            }
+        ),
+    )
+
+
+@registry.register("elu")
+def elu(alpha: float = 1.0) -> Activation:
+    """Return phi(z) = z above 0, alpha (e^z - 1) below (Clevert et al. 2016)."""
+    alpha = check_real("alpha", alpha, minimum=0.0, exclusive=True)
+    return _make(spell("elu", {} if alpha == 1 else {"alpha": alpha}), 1.0, alpha, 1.0)
+
+
+@registry.register("celu")
+def celu(alpha: float = 1.0) -> Activation:
+    """Return phi(z) = z above 0, alpha (e^{z/alpha} - 1) below (Barron 2017): once differentiable."""
+    alpha = check_real("alpha", alpha, minimum=0.0, exclusive=True)
+    return _make(spell("celu", {} if alpha == 1 else {"alpha": alpha}), 1.0, alpha, 1 / alpha)
+
+
+@registry.register("selu")
+def selu() -> Activation:
+    """Return the self-normalising scale·elu(alpha) of Klambauer et al. 2017: it keeps N(0, 1)."""
+    return _make("selu", 1.0507009873554805, 1.6732632423543772, 1.0)

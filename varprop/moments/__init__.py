@@ -1,0 +1,7 @@
+"""Gaussian expectations: closed-form pieces, and quadrature split at kinks on both scales."""
+
+from __future__ import annotations
+
+from varprop.moments.closed import FIELDS, PAIR_FIELDS, ClosedForms
+
+__all__ = ["FIELDS", "PAIR_FIELDS", "ClosedForms"]
