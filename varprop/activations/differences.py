@@ -67,7 +67,7 @@ class Differences:
         points = np.asarray(z, dtype=np.float64)
         flat = points.ravel()
         result = self._derive(
-            flat, self.steps[np.searchsorted(_BANDS, np.abs(flat)).clip(max=_BANDS.size - 1)]
+            function, flat, self.steps[np.searchsorted(_BANDS, np.abs(flat)).clip(max=_BANDS.size - 1)]
         )
         for kink in self.kinks:
             at = flat == kink
@@ -90,7 +90,8 @@ class Differences:
         values = function(z[:, None] + offsets * h[:, None])
         # differences from the value nearest z: the weights sum to zero, so nothing changes but the rounding
         centre = values[np.arange(z.size), 4 - shift]
-        return np.einsum("ij,ij->i", self._weights[shift + 4], values - centre[:, None]) / h
+        slope: Array = np.einsum("ij,ij->i", self._weights[shift + 4], values - centre[:, None]) / h
+        return slope
 
     def _choose(self) -> Array:
         steps: list[float] = []
