@@ -1,0 +1,119 @@
+"""Averages of an activation over the law of a unit: E phi, E phi², E phi'², in log space where they may overflow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from varprop._validation import InputError
+from varprop.activations import Activation
+from varprop.analytic.unit_law import UnitLaw
+
+Array = NDArray[np.float64]
+
+_LOWEST, _HIGHEST = np.log(1e-100), np.log(1e100)
+_STEP = np.log(1e4)
+
+
+@dataclass(frozen=True)
+class Averages:
+    """Averages over one unit law, shape (B,) each.
+
+    Attributes
+    ----------
+    mean : ndarray
+        E phi(z).
+    log_second_moment, log_derivative : ndarray
+        Logarithms of E phi(z)² and E phi'(z)².
+    reason : str
+        Why they are NaN; empty when they are not.
+    """
+
+    mean: Array
+    log_second_moment: Array
+    log_derivative: Array
+    reason: str = ""
+
+
+def averages(phi: Activation, law: UnitLaw) -> Averages:
+    """Return E phi, log E phi² and log E phi'² under `law`.
+
+    (Leaky) ReLU of a centred Gaussian has E phi² = (a² + b²)/2 · q and E phi'² = (a² + b²)/2 for slopes a and b,
+    used in log space so that depth cannot overflow. Others are evaluated for variances from 1e-100 to 1e100 and
+    continued by the power law they follow at that end.
+    """
+    try:
+        if law.centred:
+            return _homogeneous(phi, law) if phi.slopes is not None else _centred(phi, law)
+        return _mixed(phi, law)
+    except InputError as error:
+        unknown = np.full(law.mean.shape, np.nan)
+        return Averages(unknown, unknown, unknown, str(error))
+
+
+def _homogeneous(phi: Activation, law: UnitLaw) -> Averages:
+    assert phi.slopes is not None
+    low, high = phi.slopes
+    logs = law.log_variance
+    with np.errstate(over="ignore"):
+        # E phi = (high - low) sqrt(q / 2 pi)
+        mean = (high - low) / np.sqrt(2.0 * np.pi) * np.exp(0.5 * logs)
+    half = _log(0.5 * (low**2 + high**2))
+    at_zero = _log(np.square(phi.derivative(np.zeros(1))[0]))
+    return Averages(mean, logs + half, np.where(logs == -np.inf, at_zero, half))
+
+
+def _centred(phi: Activation, law: UnitLaw) -> Averages:
+    fields = ("mean", "second_moment", "derivative_second_moment")
+
+    def evaluate(logs: Array) -> tuple[Array, Array, Array]:
+        m = phi.moments(np.exp(logs), fields=fields)
+        return m.mean, _log(m.second_moment), _log(m.derivative_second_moment)
+
+    logs = law.log_variance
+    inside = np.clip(logs, _LOWEST, _HIGHEST)
+    mean, second, derivative = (np.array(a, dtype=np.float64) for a in evaluate(inside))
+    for edge, outside in ((_LOWEST, (logs < _LOWEST) & (logs > -np.inf)), (_HIGHEST, logs > _HIGHEST)):
+        if outside.any():
+            beyond = logs[outside] - edge
+            inward = -_STEP if edge > 0 else _STEP
+            at, near = evaluate(np.array([edge])), evaluate(np.array([edge + inward]))
+            second[outside] = at[1] + _slope(at[1], near[1], inward) * beyond
+            derivative[outside] = at[2] + _slope(at[2], near[2], inward) * beyond
+            mean[outside] = _continued(at[0], near[0], inward, beyond)
+    zero = logs == -np.inf
+    if zero.any():
+        at_zero = phi.moments(0.0, fields=fields)
+        mean[zero] = at_zero.mean
+        second[zero], derivative[zero] = _log(at_zero.second_moment), _log(at_zero.derivative_second_moment)
+    return Averages(mean, second, derivative)
+
+
+def _slope(at: Array, near: Array, inward: float) -> Array:
+    # A function that is 0 at both points stays 0: no slope.
+    both = np.isfinite(at) & np.isfinite(near)
+    return np.where(both, (np.where(both, near, 0.0) - np.where(both, at, 0.0)) / inward, 0.0)
+
+
+def _continued(at: Array, near: Array, inward: float, beyond: Array) -> Array:
+    slope = _slope(_log(np.abs(at)), _log(np.abs(near)), inward)
+    with np.errstate(over="ignore", under="ignore"):
+        return np.asarray(at * np.exp(slope * beyond))
+
+
+def _mixed(phi: Activation, law: UnitLaw) -> Averages:
+    means, logs, weights = law.components()
+    variance = np.exp(np.clip(logs, -np.inf, _HIGHEST))
+    m = phi.moments(variance, mean=means, fields=("mean", "second_moment", "derivative_second_moment"))
+    average: Callable[[Array], Array] = lambda values: (weights * values).sum(axis=0)  # noqa: E731
+    return Averages(
+        average(m.mean), _log(average(m.second_moment)), _log(average(m.derivative_second_moment))
+    )
+
+
+def _log(values: object) -> Array:
+    with np.errstate(divide="ignore"):
+        return np.log(np.asarray(values, dtype=np.float64))

@@ -1,0 +1,189 @@
+"""The forward recursion: from the input to the law of every layer's pre-activations.
+
+For independent weights of mean 0 and variance s_l, and any activation (Poole et al. 2016, eq. 3, with the layer's
+own variance in place of sigma_w²/n, so that unequal widths and fan-out scalings need nothing more):
+
+    Var z^l = s_l sum_j (h_j^{l-1})² + Var b^l        first random layer, exact for any law
+    Var z^l = n_{l-1} s_l E phi(z^{l-1})² + Var b^l   below, exact wherever E phi² is
+
+Weights with a mean mu add mu sum_j E h_j to the mean and mu² Var(sum_j h_j) to the variance; from then on two units
+of a layer are correlated, which is followed for a Gaussian pair and labelled approximate.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from varprop.activations import Activation
+from varprop.analytic.averages import averages
+from varprop.analytic.common import shared_average
+from varprop.analytic.known import input_values, known_layer
+from varprop.analytic.states import Exact, Known, KnownLayer, LayerState
+from varprop.analytic.unit_law import UnitLaw, bias_mixture, mixture_is_exact
+from varprop.initializers import Law
+from varprop.spec import Network
+
+Array = NDArray[np.float64]
+
+
+def forward(network: Network) -> list[KnownLayer | LayerState]:
+    """Return the state of every layer, first to last.
+
+    Layers stay known, and exact, while weights and biases are deterministic; the first random layer sees known
+    numbers; the rest follow the recursion.
+    """
+    states: list[KnownLayer | LayerState] = []
+    below: Known | LayerState = input_values(network.input.array())
+    rng = np.random.default_rng(0)  # Deterministic laws do not draw from it.
+    for number, layer in enumerate(network.layers, start=1):
+        fan_in, width = network.fans(number)
+        weights, biases = network.weight_law(number), network.bias_law(number)
+        if isinstance(below, Known) and weights.deterministic and biases.deterministic:
+            matrix = layer.sample_weights(fan_in, width, rng=rng)
+            known = known_layer(number, matrix, biases.mean, below, layer.activation)
+            states.append(known)
+            below = known.activations
+        else:
+            below = _random_layer(number, fan_in, width, weights, biases, below, layer.activation)
+            states.append(below)
+    return states
+
+
+def _random_layer(
+    number: int,
+    fan_in: int,
+    width: int,
+    weights: Law,
+    biases: Law,
+    below: Known | LayerState,
+    phi: Activation,
+) -> LayerState:
+    if isinstance(below, Known):
+        mean, log_variance, kurtosis, exact, shape_reason, reasons = _from_known(weights, biases, below)
+        common = np.zeros_like(mean)
+        arrives_zero = np.isneginf(below.log_mean_square).astype(np.float64)
+    else:
+        mean, log_variance, common, exact, reasons = _from_random(fan_in, weights, biases, below)
+        kurtosis, shape_reason = np.zeros_like(mean), ""
+        arrives_zero = _all_zero(below)
+    unit = _unit_law(mean, log_variance, kurtosis, biases)
+    # A fixed bias of 0 lets a silent layer below silence this one; any other bias keeps it awake.
+    silent = biases.deterministic and biases.mean == 0.0
+    zero = np.where(silent, 1.0 if weights.second_moment == 0.0 else arrives_zero, 0.0)
+    means = averages(phi, unit)
+    linear = phi.slopes is not None and phi.slopes[0] == phi.slopes[1]
+    fair = phi.slopes is not None and exact.mirrored
+    return LayerState(
+        number, fan_in, width, phi, weights, biases, unit, means, exact,
+        exact_mean=exact.law or (linear and exact.mean),
+        exact_second_moment=exact.law or ((fair or linear) and exact.variance and exact.mean),
+        exact_derivative=exact.law or linear or (fair and _no_atoms(weights, biases)),
+        zero=zero, common=common,
+        arriving_log_square=below.log_mean_square if isinstance(below, Known) else below.averages.log_second_moment,
+        arriving_exact=isinstance(below, Known) or below.exact_second_moment,
+        first=isinstance(below, Known), no_atoms=_no_atoms(weights, biases), shape_reason=shape_reason, reasons=reasons,
+    )  # fmt: skip
+
+
+def _unit_law(mean: Array, log_variance: Array, kurtosis: Array, biases: Law) -> UnitLaw:
+    if biases.deterministic or biases.gaussian:
+        added = biases.variance if biases.gaussian else 0.0
+        with np.errstate(divide="ignore"):
+            total = np.logaddexp(log_variance, np.log(added))
+        share = np.where(np.isneginf(log_variance), 0.0, np.exp(2.0 * (log_variance - _finite(total))))
+        return UnitLaw(mean, total, bias_mixture(biases, 0.0) if not added else _POINT, 0.0, kurtosis * share)
+    finite = log_variance[np.isfinite(log_variance)]
+    spread = float(np.exp(0.5 * finite.min())) if finite.size == log_variance.size else 0.0
+    return UnitLaw(mean, log_variance, bias_mixture(biases, spread), biases.variance, kurtosis)
+
+
+_POINT = bias_mixture(Law("constant", 0.0, 0.0, 0.0, True, False, True, True, False, (("value", 0.0),)), 0.0)
+
+
+def _finite(logs: Array) -> Array:
+    return np.where(np.isneginf(logs), 0.0, logs)
+
+
+def _from_known(
+    weights: Law, biases: Law, below: Known
+) -> tuple[Array, Array, Array, Exact, str, tuple[str, ...]]:
+    n = below.values.shape[0]
+    with np.errstate(over="ignore", divide="ignore"):
+        mean = weights.mean * n * below.mean + biases.mean
+        log_variance = np.log(weights.variance) + np.log(n) + below.log_mean_square
+    squares = np.square(below.values)
+    total = squares.sum(axis=0)
+    # Independent entries: sum x⁴ / (sum x²)² of their kurtosis is left. A Haar row keeps its own, whatever x.
+    share = np.ones_like(total)
+    if weights.family != "orthogonal":
+        share = np.square(squares).sum(axis=0) / np.square(np.where(total == 0.0, 1.0, total))
+    kurtosis = weights.excess_kurtosis * np.where(total == 0.0, 0.0, share)
+    reasons: tuple[str, ...] = ()
+    if weights.family == "identity":
+        reasons = ("units of an identity layer have different means",)
+    gaussian = weights.gaussian or weights.deterministic
+    exact = Exact(
+        mean=True,
+        variance=True,
+        law=gaussian and mixture_is_exact(biases) and not reasons,
+        mirrored=weights.symmetric and biases.symmetric,
+    )
+    shape = "" if gaussian else f"the weights are {weights.family.replace('_', ' ')}, not Gaussian"
+    return mean, log_variance, kurtosis, exact, shape, reasons
+
+
+def _from_random(
+    fan_in: int, weights: Law, biases: Law, below: LayerState
+) -> tuple[Array, Array, Array, Exact, tuple[str, ...]]:
+    second, shape = below.averages.log_second_moment, below.averages.mean.shape
+    mirrored = weights.symmetric and biases.symmetric
+    if weights.second_moment == 0.0:
+        exact = Exact(mean=True, variance=True, law=mixture_is_exact(biases), mirrored=mirrored)
+        return np.full(shape, biases.mean), np.full(shape, -np.inf), np.zeros(shape), exact, ()
+    if weights.family == "identity":
+        return _through_identity(fan_in, weights, biases, below)
+    with np.errstate(divide="ignore"):
+        log_variance = np.log(weights.variance * fan_in) + second
+    exact = Exact(mean=True, variance=below.exact_second_moment, law=False, mirrored=mirrored)
+    if weights.mean == 0.0:
+        return np.full(shape, biases.mean), log_variance, np.zeros(shape), exact, below.reasons
+    h = below.averages.mean
+    with np.errstate(over="ignore", invalid="ignore"):
+        alone = np.exp(second) - np.square(h)
+        together = shared_average(below, "mean") - np.square(h)
+        common = weights.mean**2 * fan_in * (np.maximum(alone, 0.0) + (fan_in - 1) * together)
+        log_variance = np.logaddexp(log_variance, np.log(common))
+        mean = weights.mean * fan_in * h + biases.mean
+    # Units of a first random layer are independent, so the sum's variance is the sum of theirs.
+    independent = below.first and below.weights.iid
+    exact = Exact(below.exact_mean, below.exact_second_moment and independent, law=False, mirrored=False)
+    reason = f"weights of layer {below.number + 1} have a mean"
+    return mean, log_variance, common, exact, (*below.reasons, reason)
+
+
+def _through_identity(
+    fan_in: int, weights: Law, biases: Law, below: LayerState
+) -> tuple[Array, Array, Array, Exact, tuple[str, ...]]:
+    # z_i = gain h_i on the diagonal, 0 beside it: averaged over positions, E z² = n E W² E h².
+    mean = weights.mean * fan_in * below.averages.mean
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        second = weights.second_moment * fan_in * np.exp(below.averages.log_second_moment)
+        log_variance = np.log(np.maximum(second - np.square(mean), 0.0))
+    exact = Exact(mean=below.exact_mean, variance=False, law=False, mirrored=False)
+    reason = f"identity weights of layer {below.number + 1} add nothing up, so units are not Gaussian"
+    return mean + biases.mean, log_variance, np.zeros_like(mean), exact, (*below.reasons, reason)
+
+
+def _no_atoms(weights: Law, biases: Law) -> bool:
+    return weights.continuous or biases.continuous or weights.second_moment == 0.0
+
+
+def _all_zero(below: LayerState) -> Array:
+    """Probability that every activation of the layer below is 0: ReLU units are off by independent fair coins."""
+    if below.activation.slopes is not None:
+        if below.activation.slopes[0] == 0.0 and below.exact.mirrored:
+            return np.asarray(1.0 - (1.0 - below.zero) * (1.0 - 0.5**below.width))
+        return below.zero
+    at_zero = float(below.activation(np.zeros(1))[0])
+    return below.zero if at_zero == 0.0 else np.zeros_like(below.zero)

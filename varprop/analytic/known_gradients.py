@@ -1,0 +1,91 @@
+"""Gradients of layers without randomness, from what arrives above them.
+
+The gradient arriving from the first random layer has uncorrelated entries of equal second moment (or one common
+direction besides, for weights with a mean). A known matrix that is diagonal or constant keeps the matrix of second
+moments in the form diag(d) + u u^T, which is all that is carried.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from varprop.analytic.gradients import Gradients
+from varprop.analytic.heads import Start
+from varprop.analytic.states import KnownLayer
+
+if TYPE_CHECKING:
+    from varprop.analytic.gradients import Arriving
+
+Array = NDArray[np.float64]
+
+
+def known_gradients(known: list[KnownLayer], arriving: Arriving | None, start: Start) -> list[Gradients]:
+    """Return the gradients of the known layers at the bottom of a network, first to last.
+
+    Parameters
+    ----------
+    known : list of KnownLayer
+        First to last.
+    arriving : Arriving or None
+        From the random layer above; None if there is none, and `start` is where the gradient starts.
+    start : Start
+    """
+    if not known:
+        return []
+    top = known[-1]
+    shape = (top.width, top.inputs.values.shape[1])
+    if arriving is None:
+        exact, reasons, slopes = start.exact, (), np.ones(shape)
+        scale = np.where(np.isneginf(start.log_gradient), 0.0, start.log_gradient)
+        if start.values is None:
+            d, u = np.exp(start.log_gradient - scale) * np.ones(shape), np.zeros(shape)
+        else:
+            d, u = np.zeros(shape), start.values * np.exp(-0.5 * scale)
+    else:
+        exact, reasons, slopes = arriving.exact, arriving.reasons, top.slopes
+        scale = np.where(np.isneginf(arriving.log_square), 0.0, arriving.log_square)
+        size = np.exp(arriving.log_square - scale)
+        d = size * (1.0 - arriving.cross) * np.ones(shape)
+        u = np.sqrt(size * np.maximum(arriving.cross, 0.0)) * np.ones(shape)
+    found: list[Gradients] = []
+    for position in reversed(range(len(known))):
+        layer = known[position]
+        d, u = d * np.square(slopes), u * slopes
+        matrix = layer.weight_matrix
+        spread, direction = _transposed(matrix, d, u)
+        log_p = _log_mean(d + np.square(u)) + scale
+        log_input = _log_mean(spread + np.square(direction)) + scale
+        log_weight = log_p + layer.inputs.log_mean_square
+        found.append(Gradients(log_p, log_weight, log_input, exact, exact, exact, reasons))
+        d, u, scale = _rescaled(spread, direction, scale)
+        slopes = known[position - 1].slopes if position else slopes
+    return found[::-1]
+
+
+def _transposed(matrix: Array, d: Array, u: Array) -> tuple[Array, Array]:
+    """Return diagonal and direction of W^T (diag(d) + u u^T) W."""
+    if np.count_nonzero(matrix, axis=1).max() <= 1:
+        # At most one entry in a row: the diagonal stays one.
+        return np.square(matrix).T @ d, matrix.T @ u
+    # All entries equal c: every entry of W^T M W is c² (sum d + (sum u)²).
+    c = matrix[0, 0]
+    total = (
+        c
+        * np.sign(u.sum(axis=0) + (u.sum(axis=0) == 0.0))
+        * np.sqrt(d.sum(axis=0) + np.square(u.sum(axis=0)))
+    )
+    return np.zeros((matrix.shape[1], d.shape[1])), np.broadcast_to(total, (matrix.shape[1], d.shape[1]))
+
+
+def _rescaled(d: Array, u: Array, scale: Array) -> tuple[Array, Array, Array]:
+    size = np.maximum(d.max(axis=0), np.square(u).max(axis=0))
+    factor = np.where(size > 0.0, size, 1.0)
+    return d / factor, u / np.sqrt(factor), scale + np.log(factor)
+
+
+def _log_mean(values: Array) -> Array:
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log(values.mean(axis=0)))

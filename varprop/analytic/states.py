@@ -1,0 +1,148 @@
+"""What the forward pass knows about a layer, and which of it is exact."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from varprop.activations import Activation
+from varprop.analytic.averages import Averages
+from varprop.analytic.unit_law import UnitLaw
+from varprop.initializers import Law
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Known:
+    """Activations that are the same in every draw: the input, or what deterministic layers make of it.
+
+    Attributes
+    ----------
+    values : ndarray
+        Shape (n, B), scaled by ``exp(-log_scale)`` per input.
+    log_scale : ndarray
+        Shape (B,).
+    """
+
+    values: Array
+    log_scale: Array
+
+    @property
+    def log_mean_square(self) -> Array:
+        """Logarithm of the mean over units of the squared value, shape (B,)."""
+        with np.errstate(divide="ignore"):
+            return np.log(np.mean(np.square(self.values), axis=0)) + 2.0 * self.log_scale
+
+    @property
+    def mean(self) -> Array:
+        """Mean over units, shape (B,)."""
+        with np.errstate(over="ignore"):
+            return np.asarray(self.values.mean(axis=0) * np.exp(self.log_scale))
+
+
+@dataclass(frozen=True)
+class Exact:
+    """Which statements about a layer hold at any width.
+
+    Attributes
+    ----------
+    mean, variance : bool
+        Mean and variance of a pre-activation.
+    law : bool
+        Its whole law: that of `UnitLaw`.
+    mirrored : bool
+        The signs of the units are fair coins, independent of each other and of everything below, wherever the
+        layer is not all zero: weights and biases with laws that do not change when a row changes sign.
+    """
+
+    mean: bool
+    variance: bool
+    law: bool
+    mirrored: bool
+
+
+@dataclass(frozen=True)
+class LayerState:
+    """One random layer after the forward pass.
+
+    Attributes
+    ----------
+    number, fan_in, width : int
+        The layer, counted from 1, its inputs and units.
+    activation : Activation
+    weights, biases : Law
+    unit : UnitLaw
+        Law of a pre-activation.
+    averages : Averages
+        Of the activation under it.
+    exact : Exact
+    exact_mean, exact_second_moment, exact_derivative : bool
+        Whether E phi, E phi², E phi'² hold at any width.
+    zero : ndarray
+        Probability that all pre-activations of the layer are 0 because nothing arrives, shape (B,).
+    common : ndarray
+        Covariance of two units' pre-activations, shape (B,); 0 for weights of mean zero.
+    arriving_log_square : ndarray
+        Logarithm of the mean square of what arrives, shape (B,).
+    arriving_exact : bool
+        Whether that holds at any width.
+    first : bool
+        What arrives is the same in every draw.
+    no_atoms : bool
+        Whether a unit of a layer that is not silent is 0 with probability 0.
+    shape_reason : str
+        Why the law of a unit is approximate in this layer; empty if it is Gaussian in the limit of wide layers.
+    reasons : tuple of str
+        Assumptions that failed here or below and make even the limit approximate.
+    """
+
+    number: int
+    fan_in: int
+    width: int
+    activation: Activation
+    weights: Law
+    biases: Law
+    unit: UnitLaw
+    averages: Averages
+    exact: Exact
+    exact_mean: bool
+    exact_second_moment: bool
+    exact_derivative: bool
+    zero: Array
+    common: Array
+    arriving_log_square: Array
+    arriving_exact: bool
+    first: bool
+    no_atoms: bool
+    shape_reason: str
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class KnownLayer:
+    """One layer whose pre-activations are the same in every draw.
+
+    Attributes
+    ----------
+    number, fan_in, width : int
+    activation : Activation
+    weight_matrix : ndarray
+        Shape (n_l, n_{l-1}).
+    inputs, preactivations, activations : Known
+        What arrives, z, and phi(z).
+    slopes : ndarray
+        phi'(z), shape (n_l, B).
+    """
+
+    number: int
+    fan_in: int
+    width: int
+    activation: Activation
+    weight_matrix: Array
+    inputs: Known
+    preactivations: Known
+    activations: Known
+    slopes: Array

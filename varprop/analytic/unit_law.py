@@ -1,0 +1,153 @@
+"""The law of one pre-activation: a Gaussian part, and a bias that need not be Gaussian.
+
+Given the layer below, a pre-activation is a weighted sum of many terms plus one bias. The sum is Gaussian (exactly
+for Gaussian weights, in the limit of many inputs otherwise); the bias is one number and keeps its own law. So a
+unit follows a mixture of Gaussians: one component for a Gaussian, constant or zero bias, several for any other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from varprop.initializers import Law
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class BiasMixture:
+    """A bias as a mixture of Gaussians N(offsets, extra) about its mean, shape (K,) each.
+
+    Attributes
+    ----------
+    offsets : ndarray
+        Component means, relative to the mean of the bias.
+    extra : ndarray
+        Component variances.
+    weights : ndarray
+        Component probabilities; they sum to 1.
+    """
+
+    offsets: Array
+    extra: Array
+    weights: Array
+
+    @property
+    def single(self) -> bool:
+        """Whether it is one Gaussian."""
+        return self.offsets.size == 1
+
+
+def bias_mixture(law: Law, spread: float) -> BiasMixture:
+    """Write a bias law as a mixture of Gaussians.
+
+    Parameters
+    ----------
+    law : Law
+        Of one bias.
+    spread : float
+        Standard deviation of what is added to it. Averages over the bias are smooth on that scale, which
+        decides how many nodes a law with a density needs.
+
+    Returns
+    -------
+    BiasMixture
+        One component for deterministic and normal laws; atoms for two-valued ones; Gauss-Legendre nodes
+        weighted by the density for bounded ones.
+    """
+    if law.deterministic:
+        return _mixture([0.0], [0.0], [1.0])
+    if law.gaussian:
+        return _mixture([0.0], [law.variance], [1.0])
+    if law.family == "rademacher":
+        return _mixture([-law["std"], law["std"]], [0.0, 0.0], [0.5, 0.5])
+    if law.family == "sparse":
+        return _mixture([0.0, 0.0], [0.0, law["std"] ** 2], [law["sparsity"], 1.0 - law["sparsity"]])
+    if law.family in ("uniform", "truncated_normal"):
+        low, high = law["low"], law["high"]
+        if law.family == "truncated_normal":
+            low, high = (
+                max(low, law["location"] - 9 * law["scale"]),
+                min(high, law["location"] + 9 * law["scale"]),
+            )
+        nodes, weights = _legendre(low, high, spread)
+        if law.family == "truncated_normal":
+            weights = weights * np.exp(-0.5 * ((nodes - law["location"]) / law["scale"]) ** 2)
+        return _mixture(nodes - law.mean, np.zeros_like(nodes), weights / weights.sum())
+    # A law this table does not know keeps its mean and variance.
+    return _mixture([0.0], [law.variance], [1.0])
+
+
+def mixture_is_exact(law: Law) -> bool:
+    """Whether `bias_mixture` represents `law` itself rather than a Gaussian of its mean and variance."""
+    known = ("rademacher", "sparse", "uniform", "truncated_normal")
+    return law.deterministic or law.gaussian or law.family in known
+
+
+def _legendre(low: float, high: float, spread: float) -> tuple[Array, Array]:
+    # One panel of 8 nodes per standard deviation of the rest; at least one, and at most 64 (512 nodes).
+    width = high - low
+    panels = 64 if spread * 64 <= width else max(1, int(np.ceil(width / spread)))
+    t, w = np.polynomial.legendre.leggauss(8)
+    edges = np.linspace(low, high, panels + 1)
+    half = 0.5 * np.diff(edges)
+    nodes = (edges[:-1] + half)[:, None] + half[:, None] * t
+    return nodes.ravel(), (half[:, None] * w).ravel() / width
+
+
+def _mixture(offsets: object, extra: object, weights: object) -> BiasMixture:
+    return BiasMixture(*(np.asarray(a, dtype=np.float64) for a in (offsets, extra, weights)))
+
+
+@dataclass(frozen=True)
+class UnitLaw:
+    """The law of one unit's pre-activation, for each of B inputs.
+
+    Attributes
+    ----------
+    mean : ndarray
+        Mean, shape (B,).
+    log_variance : ndarray
+        Logarithm of the variance of the Gaussian part (weights, and biases if they are Gaussian), shape (B,);
+        -inf where it is 0.
+    bias : BiasMixture
+        What a non-Gaussian random bias adds.
+    bias_variance : float
+        Variance of that addition.
+    kurtosis : ndarray
+        Excess kurtosis of the weights' part as a share of the Gaussian part's squared variance, shape (B,).
+    """
+
+    mean: Array
+    log_variance: Array
+    bias: BiasMixture
+    bias_variance: float
+    kurtosis: Array
+
+    @property
+    def log_total_variance(self) -> Array:
+        """Logarithm of the variance of the pre-activation, shape (B,)."""
+        if self.bias_variance == 0.0:
+            return self.log_variance
+        return np.logaddexp(self.log_variance, np.log(self.bias_variance))
+
+    @property
+    def log_second_moment(self) -> Array:
+        """Logarithm of E z², shape (B,)."""
+        with np.errstate(divide="ignore"):
+            return np.logaddexp(self.log_total_variance, 2.0 * np.log(np.abs(self.mean)))
+
+    @property
+    def centred(self) -> bool:
+        """Whether it is one Gaussian of mean zero for every input."""
+        return self.bias.single and not self.mean.any()
+
+    def components(self) -> tuple[Array, Array, Array]:
+        """Return means (K, B), logarithms of variances (K, B) and probabilities (K, 1) of the components."""
+        means = self.mean + self.bias.offsets[:, None]
+        with np.errstate(divide="ignore"):
+            logs = np.logaddexp(self.log_variance, np.log(self.bias.extra)[:, None])
+        return means, logs, self.bias.weights[:, None]
