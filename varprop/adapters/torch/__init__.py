@@ -1,0 +1,1 @@
+"""PyTorch: trace a model as it runs and measure it, leaving it as found."""

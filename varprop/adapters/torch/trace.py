@@ -1,0 +1,267 @@
+"""See everything that runs: leaf modules by hooks, functions by a torch-function mode.
+
+A `TorchFunctionMode` is called for every torch function while the model really runs, so that functional
+activations, additions and matrix products are seen whatever the control flow around them is; a symbolic trace
+would stop at the first ``if`` on a value. What stays unseen is code that does not pass through torch's
+Python functions (a custom autograd function, a scripted module, a trip through NumPy); a value that comes back
+from there has no known origin, and the node that reads it says so.
+
+Hooks and mode only look: nothing they return replaces an output.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+from torch.utils import _pytree
+
+from varprop.adapters.torch.kinds import Kind, name_of, of_call, of_leaf
+from varprop.spec.graph import INPUT, UNSEEN, Graph, Node
+
+ROOT = "(model)"
+_CLOSED_LIBRARIES = ("torch.nn.modules.", "torch.nn.utils.parametrize", "torch.ao.")
+
+
+@dataclass(frozen=True)
+class Weight:
+    """A tensor that is a parameter, or a parameter turned round."""
+
+    name: str
+    transposed: bool
+
+
+Observer = Callable[[Node, torch.Tensor, tuple[torch.Tensor, ...]], None]
+"""Called with a node, its output and its inputs, right after it ran."""
+
+
+class Tracer(TorchFunctionMode):  # type: ignore[misc]
+    """Trace one forward pass of `model` and show every node to `observe`.
+
+    Use as a context manager around the call of the model. Nodes found in an earlier draw (`known`) keep their
+    index, so that draws can be laid over each other.
+
+    Attributes
+    ----------
+    nodes : dict
+        From (module, kind, call) to `Node`, in order of first execution.
+    owners : dict
+        From the full name of a parameter to (node index, own name): the first node that used it.
+    """
+
+    def __init__(
+        self, model: nn.Module, observe: Observer, known: dict[tuple[str, str, int], Node] | None = None
+    ) -> None:
+        super().__init__()
+        self.nodes: dict[tuple[str, str, int], Node] = dict(known or {})
+        self.owners: dict[str, tuple[int, str]] = {}
+        self.called: set[str] = set()
+        self.stack: list[str] = []
+        self._model, self._observe = model, observe
+        self._names = {module: name or ROOT for name, module in model.named_modules()}
+        self._parameters = {id(p): name for name, p in model.named_parameters()}
+        self._origin: dict[int, tuple[weakref.ref[torch.Tensor], int | Weight]] = {}
+        self._calls: dict[tuple[str, str], int] = {}
+        self._closed = 0
+        self._paused = False
+        self._handles: list[Any] = []
+        self._entered: list[tuple[Any, ...]] = []
+
+    # -- context -----------------------------------------------------------------------------------------------
+
+    def __enter__(self) -> Tracer:
+        for module in self._names:
+            self._handles.append(module.register_forward_pre_hook(self._before, with_kwargs=True))
+            self._handles.append(module.register_forward_hook(self._after, with_kwargs=True))
+        super().__enter__()
+        return self
+
+    def __exit__(self, *failure: Any) -> None:
+        super().__exit__(*failure)
+        for handle in self._handles:
+            handle.remove()
+
+    def mark_inputs(self, inputs: Any) -> None:
+        """Say which tensors are the model's input."""
+        for tensor in tensors(inputs):
+            self._own(tensor, INPUT)
+
+    def graph(self, output: torch.Tensor) -> Graph:
+        """Return what was traced, `output` being the tensor on which the loss is put."""
+        last = self._origin_of(output)
+        return Graph(tuple(self.nodes.values()), last if isinstance(last, int) and last > INPUT else None)
+
+    # -- modules -----------------------------------------------------------------------------------------------
+
+    def _before(self, module: nn.Module, args: Any, kwargs: Any) -> None:
+        self._paused = True
+        name = self._names[module]
+        self.called.add(name)
+        self.stack.append(name)
+        inputs = tuple(tensors((args, kwargs)))
+        self._entered.append((inputs, self._sources(inputs)))
+        if is_closed(module):
+            self._closed += 1
+        self._paused = False
+
+    def _after(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+        self._paused = True
+        name, (inputs, sources) = self.stack.pop(), self._entered.pop()
+        closed = is_closed(module)
+        self._closed -= closed
+        if not self._closed and (closed or not any(True for _ in module.children())):
+            outputs = tuple(tensors(output))
+            own = tuple(name for name, _ in module.named_parameters(recurse=closed))
+            kind: Kind = of_leaf(module) if closed else ("opaque", {})
+            if not closed:
+                # A leaf of the user's own is open: what ran inside is in the graph, and this node only stands for it.
+                inner = self._sources(outputs)
+                if inner and UNSEEN not in inner:
+                    kind, sources = ("reshape", {"stands_for": True}), inner
+            node = self._enter(name, name_of(module), kind, sources, own, inputs, outputs)
+            for own_name in own:
+                full = own_name if name == ROOT else f"{name}.{own_name}"
+                self.owners.setdefault(full, (node.index, own_name))
+        self._paused = False
+
+    # -- functions ---------------------------------------------------------------------------------------------
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        result = func(*args, **kwargs)
+        if self._closed or self._paused:
+            return result
+        name = getattr(func, "__name__", "")
+        if name == "__get__":
+            name = getattr(func.__self__, "__name__", "")
+        name = name.strip("_")
+        if isinstance(result, torch.Tensor):
+            self._saw(name, args, kwargs, (result,))
+        elif isinstance(result, tuple | list) and any(isinstance(r, torch.Tensor) for r in result):
+            self._saw(name, args, kwargs, tuple(tensors(result)))
+        elif name == "setitem":
+            self._saw(name, args, kwargs, (args[0],))
+        return result
+
+    def _saw(self, name: str, args: Any, kwargs: Any, outputs: tuple[torch.Tensor, ...]) -> None:
+        if name in ("grad", "grad_fn", "requires_grad"):
+            return
+        inputs = tuple(tensors((args, kwargs)))
+        weights = [w for w in (self._origin_of(t) for t in inputs) if isinstance(w, Weight)]
+        sources = self._sources(inputs)
+        if not outputs[0].is_floating_point():
+            # Whole numbers (tokens, masks) carry no signal; they only keep their origin.
+            for tensor in outputs if sources else ():
+                self._own(tensor, sources[0])
+            return
+        op, attributes = of_call(name, args, kwargs)
+        if not sources and len(weights) == 1 and op == "reshape":
+            turned = name in ("t", "T", "mT", "transpose") and outputs[0].dim() >= 2
+            for tensor in outputs:
+                self._own(tensor, Weight(weights[0].name, weights[0].transposed ^ turned))
+            return
+        if not sources and not weights and not outputs[0].requires_grad:
+            return  # a constant: a mask, a table of positions
+        attributes = {**attributes, **self._weighted(op, attributes, inputs, weights), "function": True}
+        op = attributes.pop("op", op)
+        module = self.stack[-1] if self.stack else ROOT
+        self._enter(module, name, (op, attributes), sources, (), inputs, outputs)
+
+    def _weighted(
+        self, op: str, attributes: dict[str, Any], inputs: tuple[torch.Tensor, ...], weights: list[Weight]
+    ) -> dict[str, Any]:
+        """Attributes that come from a parameter or a constant among the inputs of a function."""
+        found: dict[str, Any] = {}
+        if attributes.get("matrix_product") and weights:
+            turned = weights[0].transposed ^ bool(attributes["transposed"])
+            found = {"op": "linear", "parameter": weights[0].name, "transposed": turned}
+        elif weights and (op == "add" or attributes.get("product")):
+            found = {"parameter": weights[0].name} | ({"op": "scale"} if op != "add" else {})
+        elif weights:
+            found = {"parameter": weights[0].name}
+        elif op == "add":
+            for tensor in inputs:
+                if self._origin_of(tensor) is None and not tensor.requires_grad:
+                    value = tensor.detach().double()
+                    found["constant_mean"] = float(value.mean())
+                    found["constant_second_moment"] = float((value * value).mean())
+        return found
+
+    # -- bookkeeping -------------------------------------------------------------------------------------------
+
+    def _enter(
+        self,
+        module: str,
+        title: str,
+        kind: Kind,
+        sources: tuple[int, ...],
+        parameters: tuple[str, ...],
+        inputs: tuple[torch.Tensor, ...],
+        outputs: tuple[torch.Tensor, ...],
+    ) -> Node:
+        call = self._calls[module, title] = self._calls.get((module, title), 0) + 1
+        floating = next((tensor for tensor in outputs if tensor.is_floating_point()), None)
+        key = (module, title, call)
+        if key not in self.nodes:
+            op, attributes = kind
+            shape = tuple(floating.shape) if floating is not None else ()
+            attributes = {"width": _width(shape, attributes), "outputs": len(outputs), **attributes}
+            index = len(self.nodes) + 1
+            self.nodes[key] = Node(index, module, title, op, call, sources, shape, attributes, parameters)
+        node = self.nodes[key]
+        if "parameter" in node.attributes:
+            full = node.attributes["parameter"]
+            self.owners.setdefault(full, (node.index, full.removeprefix(f"{module}.")))
+        for tensor in outputs:
+            self._own(tensor, node.index)
+        if floating is not None:
+            self._observe(node, floating, inputs)
+        return node
+
+    def _own(self, tensor: torch.Tensor, origin: int | Weight) -> None:
+        self._origin[id(tensor)] = (weakref.ref(tensor), origin)
+
+    def _origin_of(self, tensor: torch.Tensor) -> int | Weight | None:
+        reference, origin = self._origin.get(id(tensor), (None, None))
+        if reference is not None and reference() is tensor:
+            return origin
+        name = self._parameters.get(id(tensor))
+        return Weight(name, False) if name is not None else None
+
+    def _sources(self, inputs: tuple[torch.Tensor, ...]) -> tuple[int, ...]:
+        found = []
+        for tensor in inputs:
+            origin = self._origin_of(tensor)
+            if isinstance(origin, int):
+                found.append(origin)
+            elif origin is None and tensor.requires_grad:
+                found.append(UNSEEN)
+        return tuple(found)
+
+
+def is_closed(module: nn.Module) -> bool:
+    """Whether a module is one thing for an audit: torch's own leaves, attention, and what cannot be opened."""
+    if isinstance(module, nn.MultiheadAttention | torch.jit.ScriptModule):
+        return True
+    library = f"{type(module).__module__}.".startswith(_CLOSED_LIBRARIES)
+    return library and all(name == "parametrizations" for name, _ in module.named_children())
+
+
+def tensors(tree: Any) -> Iterator[torch.Tensor]:
+    """Yield every tensor in nested tuples, lists, dictionaries and output classes."""
+    for leaf in _pytree.tree_leaves(tree):
+        if isinstance(leaf, torch.Tensor):
+            yield leaf
+        elif hasattr(leaf, "__dataclass_fields__"):
+            yield from tensors(vars(leaf))
+
+
+def _width(shape: tuple[int, ...], attributes: dict[str, Any]) -> int:
+    if len(shape) < 2:
+        return 1
+    return shape[attributes.get("channel_axis", -1)]
