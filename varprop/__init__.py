@@ -1,4 +1,4 @@
-"""What an initializer does to a neural network, before training: variance propagation in theory and in samples.
+"""What an initializer does to a neural network before training: variance propagation, predicted and sampled.
 
 >>> import varprop as vp
 >>> network = vp.mlp([1], output_activation="sigmoid", weights="standard_normal",
@@ -22,7 +22,7 @@ Notation, in code, tables and documentation alike:
 ``B``              number of inputs (the batch); ``draws``: number of independent networks
 =================  ===================================================================================
 
-The house, in the order that data flows: `spec` (networks and studies as frozen data) → `analytic` | `montecarlo`
+The house, as data flows: `spec` (networks and studies as frozen data) → `analytic` | `montecarlo`
 (two engines, one tidy table each) → `comparison` (one verdict rule) → `plots`, `reporting`. `pipeline` joins
 them; `cli` is the command line. `activations`, `initializers` and `moments` are the ground floor, `training`
 and `adapters` lead to learning and to real models.
@@ -64,6 +64,7 @@ _HOME = {
     "varprop.analytic.jacobian": ("jacobian_spectrum",),
     "varprop.analytic.phase": ("phase_diagram",),
     "varprop.analytic.solver": ("solve",),
+    "varprop.montecarlo.spectra": ("measure_spectrum",),
     "varprop.pipeline": ("compare", "load", "predict", "report", "simulate"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
