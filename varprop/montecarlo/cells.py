@@ -14,9 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from varprop.montecarlo.scaled import logarithm, normalized, shifted
-from varprop.montecarlo.sketch import Sketch
+from varprop.montecarlo.sketch import Sketch, ranked
 
 Array = NDArray[Any]
+
+_LEAST = np.iinfo(np.int64).min
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,9 +44,8 @@ class Moments:
         """Return the moments over axis 0 of ``value · 2**exponent``; what is not finite is left out."""
         known = np.isfinite(value)
         mantissa, power = normalized(np.where(known, value, 0.0), exponent)
-        relevant = np.where(mantissa != 0, power, np.iinfo(np.int64).min)
-        common = relevant.max(axis=0, initial=np.iinfo(np.int64).min)
-        common = np.where(common == np.iinfo(np.int64).min, 0, common)
+        common = np.where(mantissa != 0, power, _LEAST).max(axis=0)
+        common[common == _LEAST] = 0
         scaled = shifted(mantissa, power - common)
         count = known.sum(axis=0)
         # Deviations from one of the draws: equal draws then have exactly their value as mean and no spread.
@@ -111,14 +112,16 @@ class Cells:
     @classmethod
     def of(cls, value: Array, exponent: Array) -> Cells:
         """Return the cells of per-draw values, both of shape (draws, cells); NaN means there is none."""
-        logs = logarithm(value, exponent)
+        mantissa, power = normalized(value, exponent)
+        rank = ranked(mantissa, power)
+        logs = np.where(np.isfinite(value), logarithm(mantissa, power), np.nan)
         return cls(
-            Moments.of(value, exponent),
-            Moments.of(np.where(np.isfinite(logs), logs, np.nan)),
-            _extreme(value, exponent, -1),
-            _extreme(value, exponent, 1),
+            Moments.of(mantissa, power),
+            Moments.of(np.where(mantissa == 0, np.nan, logs)),
+            _at(mantissa, power, np.nan_to_num(-rank, nan=-np.inf)),
+            _at(mantissa, power, np.nan_to_num(rank, nan=-np.inf)),
             np.isinf(value).sum(axis=0),
-            Sketch.of(value, exponent),
+            Sketch.of(rank),
         )
 
     def merge(self, other: Cells) -> Cells:
@@ -167,19 +170,10 @@ class Cells:
         return cls(low=named["low"], high=named["high"], overflows=named["overflows"], **parts)
 
 
-def _extreme(value: Array, exponent: Array, sign: int) -> Array:
-    """Return the (value, exponent) rows of the least (sign -1) or greatest (sign 1) value over axis 0."""
-    mantissa, power = normalized(np.where(np.isnan(value), 0.0, value), exponent)
-    # Order by sign, then exponent, then mantissa; the exponents of negative numbers count backwards.
-    rank = np.where(mantissa == 0, 0.0, np.sign(mantissa) * (power + float(1 << 30)))
-    rank = np.where(np.isinf(value), np.sign(value) * np.inf, rank)
-    rank = np.where(np.isnan(value), -sign * np.inf, rank)
-    best = sign * (sign * rank).max(axis=0)
-    candidate = np.where(rank == best, sign * mantissa, -np.inf)
-    row = candidate.argmax(axis=0)[None]
-    picked = [np.take_along_axis(a, row, axis=0)[0].astype(np.float64) for a in (mantissa, power)]
-    picked[0] = np.where(np.isnan(value).all(axis=0), np.nan, picked[0])
-    return np.stack(picked)
+def _at(mantissa: Array, power: Array, rank: Array) -> Array:
+    """Return the (value, exponent) rows of each cell's draw of greatest rank."""
+    row = rank.argmax(axis=0)[None]
+    return np.stack([np.take_along_axis(a, row, axis=0)[0].astype(np.float64) for a in (mantissa, power)])
 
 
 def _further(one: Array, two: Array, sign: int) -> Array:

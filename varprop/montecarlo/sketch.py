@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from varprop.montecarlo.scaled import normalized, shifted
+from varprop.montecarlo.scaled import shifted
 
 Array = NDArray[Any]
 
@@ -24,6 +24,15 @@ CAPACITY = 512
 _BITS = 7
 # Puts every binary exponent that can occur above 0, so that 0 itself has a bin between the signs.
 _OFFSET = 1 << 22
+
+
+def ranked(mantissa: Array, power: Array) -> Array:
+    """Return a float that orders ``mantissa · 2**power`` (magnitudes in [1/2, 1)) and grows by 1 per doubling.
+
+    Exact in order up to the 30 leading bits. Infinities come after everything else; NaN stays.
+    """
+    magnitude = np.where(np.isinf(mantissa), 2.0 * _OFFSET, power + _OFFSET + (2 * np.abs(mantissa) - 1))
+    return np.sign(mantissa) * magnitude
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,18 +53,13 @@ class Sketch:
     level: Array
 
     @classmethod
-    def of(cls, value: Array, exponent: Array) -> Sketch:
-        """Return the sketch of ``value · 2**exponent``; both of shape (draws, cells), NaN is left out."""
-        mantissa, power = normalized(value, exponent)
-        leading = np.floor((np.abs(mantissa) - 0.5) * 2.0 ** (_BITS + 1))
-        magnitude = (power + _OFFSET) * (1 << _BITS)
-        with np.errstate(invalid="ignore"):
-            place = np.where(np.isinf(value), (2 * _OFFSET) << _BITS, magnitude + np.nan_to_num(leading))
-        key = np.where(mantissa == 0, 0.0, np.sign(np.nan_to_num(mantissa)) * place).astype(np.int64)
-        known = ~np.isnan(value)
-        cell = np.broadcast_to(np.arange(value.shape[1]), value.shape)[known]
-        bins = _joined(cell, key[known], np.ones(len(cell), np.int64))
-        return cls(*bins, np.zeros(value.shape[1], np.int64))._collapsed()
+    def of(cls, rank: Array) -> Sketch:
+        """Return the sketch of numbers given by `ranked`, shape (draws, cells); NaN is left out."""
+        known = ~np.isnan(rank)
+        cell = np.broadcast_to(np.arange(rank.shape[1]), rank.shape)[known]
+        key = (rank[known] * (1 << _BITS)).astype(np.int64)
+        bins = _joined(cell, key, np.ones(len(cell), np.int64))
+        return cls(*bins, np.zeros(rank.shape[1], np.int64))._collapsed()
 
     def merge(self, other: Sketch) -> Sketch:
         """Return the sketch of both sets of numbers."""

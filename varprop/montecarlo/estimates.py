@@ -1,0 +1,158 @@
+"""From merged statistics to the simulated table."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from varprop.montecarlo.histograms import Histogram, grid
+from varprop.montecarlo.nominal import nominal_exponents
+from varprop.montecarlo.statistics import PLACE, Statistics
+from varprop.results.schema import QUANTITIES, SIMULATED_COLUMNS, tidy
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from varprop.montecarlo.blocks import Plan
+
+CONFIDENCE = 0.95
+
+HEAVY_LOG_VARIANCE = 3.0
+"""Variance of the logarithm over draws from which a mean is not trusted: a log-normal's mean then lies more
+than 1.5 of its log standard deviations above its median, and few draws decide it."""
+
+HEAVY_SHARE = 0.25
+"""Share of a sum that a single one of many draws may have before its mean is not trusted."""
+
+_MANY = 20
+
+
+def estimates(plan: Plan, statistics: Statistics) -> pd.DataFrame:
+    """Return the simulated table of one network.
+
+    Parameters
+    ----------
+    plan : Plan
+        What was run.
+    statistics : Statistics
+        Its blocks, merged in order.
+
+    Returns
+    -------
+    DataFrame
+        Columns of `varprop.results.schema.SIMULATED_COLUMNS`, a row for every layer and quantity that the
+        network has (``data_variance`` and ``correlation`` need two inputs, ``initial_loss`` a loss). Intervals
+        are Student's over draws, at 95 %. ``reason`` says ``overflow`` or ``vanished`` where `value` left the
+        range of a double (`log_value`, the natural logarithm, is then still finite if exponents could carry
+        it), ``heavy_tail`` where few draws decide the mean, ``not given by …`` where the sampler has no such
+        quantity. ``attrs["histograms"]`` holds `varprop.montecarlo.histograms.Histogram` objects,
+        ``attrs["log_scale"]`` the mean and standard deviation over draws of each row's natural logarithm, and,
+        for the estimator ``control``, ``attrs["variance_ratio"]`` how many times smaller it made the variance.
+    """
+    network = plan.network
+    rows, logs, ratios = [], [], []
+    table = _columns(statistics)
+    batch = network.input.batch
+    for number, layer in enumerate(network.layers, start=1):
+        head = {
+            "case": network.case,
+            "activation": layer.activation.name,
+            "weights": layer.weights.name,
+            "biases": layer.biases.name,
+            "layer": number,
+            "width": layer.width,
+            "sampler": plan.sampler,
+            "estimator": plan.estimator,
+        }
+        for name in QUANTITIES:
+            if name in ("data_variance", "correlation") and batch < 2:
+                continue
+            if name == "initial_loss" and (number < network.depth or network.head.kind == "unit"):
+                continue
+            place = (number - 1) * len(QUANTITIES) + PLACE[name]
+            row = {column: values[place] for column, values in table.items()}
+            logs.append(row.pop("log_scale"))
+            ratios.append(row.pop("variance_ratio"))
+            row["median"] = statistics.cells.median(place)[0]
+            row["reason"] = _reason(plan, statistics, row, name, place)
+            if QUANTITIES[name].kind == "fraction":
+                row["ci_low"], row["ci_high"] = max(row["ci_low"], 0.0), min(row["ci_high"], 1.0)
+            rows.append(head | {"quantity": name} | row)
+    attrs: dict[str, Any] = {
+        "draws": statistics.draws,
+        "seed": plan.seed,
+        "sampler": plan.sampler,
+        "estimator": plan.estimator,
+        "log_scale": tuple(logs),
+    }
+    if plan.estimator == "control":
+        attrs["variance_ratio"] = tuple(ratios)
+    if plan.histogram:
+        attrs["histograms"] = _histograms(plan, statistics)
+    return tidy(rows, SIMULATED_COLUMNS, attrs)
+
+
+def _columns(statistics: Statistics) -> dict[str, Any]:
+    """Return the columns that need no name, one entry per cell."""
+    from scipy.special import stdtrit
+
+    moments, logs = statistics.cells.moments, statistics.cells.logs
+    lost = statistics.cells.overflows > 0
+    value = np.where(lost, np.inf, moments.value())
+    error = np.where(lost, np.nan, moments.std_error())
+    half = stdtrit(np.maximum(moments.count - 1, 1), (1 + CONFIDENCE) / 2) * error
+    with np.errstate(invalid="ignore", divide="ignore"):
+        before = statistics.plain.spread * np.exp2(
+            np.clip(2.0 * (statistics.plain.exponent - moments.exponent), -1000, 1000)
+        )
+        ratio = np.where(moments.spread > 0, before / moments.spread, np.where(before > 0, np.inf, 1.0))
+        scatter = np.sqrt(logs.spread / np.maximum(logs.count - 1, 1)) * np.exp2(logs.exponent.astype(float))
+        low, high = value - half, value + half
+    return {
+        "value": value.tolist(),
+        "log_value": np.where(lost, np.inf, moments.log_value()).tolist(),
+        "std_error": error.tolist(),
+        "ci_low": low.tolist(),
+        "ci_high": high.tolist(),
+        "n_draws": moments.count.tolist(),
+        "log_scale": list(zip(logs.value().tolist(), scatter.tolist(), strict=True)),
+        "variance_ratio": ratio.tolist(),
+    }
+
+
+def _reason(plan: Plan, statistics: Statistics, row: dict[str, Any], name: str, place: int) -> str:
+    cells = statistics.cells
+    if cells.overflows[place]:
+        return "overflow"
+    if not row["n_draws"]:
+        return f"not given by the {plan.sampler} sampler"
+    if math.isinf(row["value"]):
+        return "overflow"
+    if row["value"] == 0.0 and cells.moments.mean[place] != 0.0:
+        return "vanished"
+    return "heavy_tail" if _heavy(statistics, name, place) else ""
+
+
+def _heavy(statistics: Statistics, name: str, place: int) -> bool:
+    scale = QUANTITIES[name].scale
+    if scale is not None:
+        # A mean is as heavy as the second moment whose root is its unit.
+        place += PLACE[scale] - PLACE[name]
+    elif QUANTITIES[name].kind not in ("moment", "loss"):
+        return False
+    cells = statistics.cells
+    known = int(cells.logs.count[place])
+    if known < _MANY:
+        return False
+    spread = cells.logs.spread[place] * 4.0 ** float(cells.logs.exponent[place]) / (known - 1)
+    return bool(spread > HEAVY_LOG_VARIANCE or cells.largest_share()[place] > HEAVY_SHARE)
+
+
+def _histograms(plan: Plan, statistics: Statistics) -> tuple[Histogram, ...]:
+    exponents = nominal_exponents(plan.network)
+    return tuple(
+        Histogram(plan.network.case, number, grid(exponent), counts)
+        for number, (exponent, counts) in enumerate(zip(exponents, statistics.histogram, strict=True), start=1)
+    )

@@ -1,0 +1,144 @@
+"""What is measured at one layer on the way forward."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from varprop.montecarlo import histograms
+from varprop.montecarlo.samplers.program import Program, Step
+from varprop.montecarlo.samplers.pseudo import pseudo_correlation, pseudo_variance
+from varprop.montecarlo.samplers.records import Records
+from varprop.montecarlo.samplers.reductions import count, dot, square_sum, total
+from varprop.montecarlo.scaled import shifted
+
+Array = NDArray[Any]
+
+
+def measure(
+    program: Program, step: Step, y: Array, shift: Array, records: Records, counts: Array
+) -> tuple[Array, Array, Array, Array]:
+    """Measure a layer and apply its activation.
+
+    Parameters
+    ----------
+    y : array of shape (draws, n, B)
+        Pre-activations without the biases' mean, in units of ``2**shift``.
+    shift : array of int64, shape (draws,)
+    records, counts
+        Filled in.
+
+    Returns
+    -------
+    value, slope : arrays of shape (draws, n, B)
+        phi(z) in units of ``2**shift`` (the new one) and phi'(z).
+    shift : array of int64, shape (draws,)
+        Of `value`; 0 unless the activation is homogeneous.
+    mean_square : array of shape (draws,)
+        Of `value`.
+    """
+    number, size = step.number, step.fan_out * program.batch
+    scaled = bool(shift.any())
+    z = y
+    if step.bias.mean:
+        offset = shifted(np.full(len(y), step.bias.mean), -shift)
+        z = y + offset.astype(y.dtype)[:, None, None]
+    own, power = square_sum(y)
+    second, second_power = (own, power) if z is y else square_sum(z)
+    power, second_power = power + 2 * shift, second_power + 2 * shift
+    records.put("preactivation_second_moment", number, second / size, second_power)
+    records.put("preactivation_mean", number, total(z) / size, shift)
+    if step.mean == "known":
+        records.put("preactivation_variance", number, own / size, power)
+    else:
+        _unknown_mean(step, z, shift, records)
+    if program.batch > 1:
+        _between_inputs(step, y, z, shift, records)
+    if program.histogram:
+        counts[number - 1] += _histogram(step, z, shift)
+
+    if scaled and not step.homogeneous:
+        z, shift = shifted(z, shift[:, None, None]), np.zeros_like(shift)
+    value, slope = step.activation(z), step.activation.derivative(z)
+    _fractions(program, step, z, records)
+    second, second_power = square_sum(value)
+    records.put("activation_second_moment", number, second / size, second_power + 2 * shift)
+    records.put("activation_mean", number, total(value) / size, shift)
+    slopes, slopes_power = square_sum(slope)
+    records.put("derivative_second_moment", number, slopes / size, slopes_power)
+    return value, slope, shift, shifted(second / size, second_power)
+
+
+def _unknown_mean(step: Step, z: Array, shift: Array, records: Records) -> None:
+    if step.mean == "none":
+        records.put("preactivation_variance", step.number, 0.0)
+        return
+    common = int(shift.max())
+    aligned = shifted(z.astype(np.float64), shift[:, None, None] - common)
+    if step.mean == "units":
+        aligned = aligned.reshape(len(z), 1, -1)
+    pseudo = pseudo_variance(aligned)
+    records.put("preactivation_variance", step.number, pseudo, 2 * common)
+    if np.isfinite(aligned).all():
+        records.skip("preactivation_variance", step.number, np.isnan(pseudo))
+
+
+def _between_inputs(step: Step, y: Array, z: Array, shift: Array, records: Records) -> None:
+    batch = y.shape[2]
+    # Deviations first, then squares: the difference of sums would cancel where all inputs look alike.
+    mean = np.matmul(y, np.full(batch, 1 / batch, y.dtype))
+    deviation, power = square_sum(y - mean[:, :, None])
+    size = step.fan_out * (batch - 1)
+    records.put("data_variance", step.number, deviation / size, power + 2 * shift)
+    products = np.matmul(z.swapaxes(-1, -2), z).astype(np.float64)
+    finite = np.isfinite(products).all()
+    if shift.any():
+        products = shifted(products, 2 * (shift - shift.max())[:, None, None])
+    correlation = pseudo_correlation(products)
+    records.put("correlation", step.number, correlation)
+    if finite:
+        records.skip("correlation", step.number, np.isnan(correlation))
+
+
+def _fractions(program: Program, step: Step, z: Array, records: Records) -> None:
+    size = step.fan_out * program.batch
+    low, high = step.low, step.high
+    saturated = _inside(z, ((-np.inf, low), (high, np.inf))) if low < high else np.ones(z.shape, bool)
+    records.put("saturated_fraction", step.number, 0.0 if saturated is None else count(saturated) / size)
+    same = step.inactive == ((-np.inf, low),) and high == np.inf
+    inactive = saturated if same else _inside(z, step.inactive)
+    if inactive is None:
+        records.put("inactive_fraction", step.number, 0.0)
+        records.put("dead_fraction", step.number, 0.0)
+        return
+    share = count(inactive) / size
+    records.put("inactive_fraction", step.number, share)
+    if program.batch > 1:
+        share = count(np.logical_and.reduce(inactive, axis=2)) / step.fan_out
+    records.put("dead_fraction", step.number, share)
+
+
+def _inside(z: Array, intervals: tuple[tuple[float, float], ...]) -> NDArray[np.bool_] | None:
+    """Return which entries lie in the union of closed intervals, None if the union is empty."""
+    found: NDArray[np.bool_] | None = None
+    for low, high in intervals:
+        if low == np.inf or high == -np.inf:
+            continue
+        if low == -np.inf:
+            part = z <= z.dtype.type(high)
+        elif high == np.inf:
+            part = z >= z.dtype.type(low)
+        else:
+            part = (z >= z.dtype.type(low)) & (z <= z.dtype.type(high))
+        found = part if found is None else found | part
+    return found
+
+
+def _histogram(step: Step, z: Array, shift: Array) -> Array:
+    if z.dtype == np.float32:
+        return histograms.count(z, step.exponent, shift)
+    # Scaled to the layer's expected size first: single precision then holds whatever the grid can tell apart.
+    near = shifted(z, (shift - step.exponent)[:, None, None]).astype(np.float32)
+    return histograms.count(near, 0)

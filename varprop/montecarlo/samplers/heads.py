@@ -1,0 +1,81 @@
+"""The loss on top of a network, and the gradient it starts.
+
+Losses are sums over output units and means over inputs: half the squared distance, binary cross-entropy with
+logits, cross-entropy with logits over classes. They act on the last layer's activations, which are its
+pre-activations unless an output activation is set. The head ``unit`` has no loss; its gradient at the last
+pre-activations is iid N(0, 1).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from varprop.montecarlo.normals import Noise
+from varprop.montecarlo.samplers.program import Program
+from varprop.montecarlo.samplers.reductions import square_sum
+from varprop.montecarlo.scaled import shifted
+
+Array = NDArray[Any]
+Loss = tuple[Array, Array | int]
+
+_LARGEST = 1e300
+
+
+def start(
+    program: Program, output: Array, shift: Array, slope: Array, noise: Noise
+) -> tuple[Array, Array, Loss | None]:
+    """Return dL/dz of the last layer, its binary exponents, and the per-draw loss.
+
+    Parameters
+    ----------
+    output : array of shape (draws, n, B)
+        Activations of the last layer, in units of ``2**shift``.
+    shift : array of int64, shape (draws,)
+    slope : array of shape (draws, n, B)
+        Their derivatives.
+
+    Returns
+    -------
+    delta : array of shape (draws, n, B)
+        Per-example gradients, in units of ``2**shift`` (the one returned).
+    shift : array of int64, shape (draws,)
+    loss : (value, exponent) or None
+        Mean over inputs.
+    """
+    network = program.network
+    kind, targets = network.head.kind, network.targets
+    if kind == "unit":
+        return noise.normal(output.shape), np.zeros_like(shift), None
+    assert targets is not None
+    wide = output.astype(np.float64)
+    if kind == "mse":
+        gap = wide - shifted(targets, -shift[:, None, None])
+        size, power = square_sum(gap)
+        delta, loss = gap, (size / (2 * program.batch), power + 2 * shift)
+    else:
+        logits = np.clip(shifted(wide, shift[:, None, None]), -_LARGEST, _LARGEST)
+        delta, value = (_binary if kind == "bce" else _softmax)(logits, targets)
+        shift, loss = np.zeros_like(shift), (value / program.batch, 0)
+    return (delta * slope).astype(output.dtype), shift, loss
+
+
+def _binary(logits: Array, targets: Array) -> tuple[Array, Array]:
+    # log(1 + exp(z)) - y z, without overflow
+    small = np.exp(-np.abs(logits))
+    loss = np.maximum(logits, 0) - targets * logits + np.log1p(small)
+    probability = np.where(logits >= 0, 1.0, small) / (1.0 + small)
+    return probability - targets, loss.sum(axis=(1, 2))
+
+
+def _softmax(logits: Array, targets: Array) -> tuple[Array, Array]:
+    top = logits.max(axis=1, keepdims=True)
+    weights = np.exp(logits - top)
+    norm = weights.sum(axis=1, keepdims=True)
+    inputs = np.arange(logits.shape[2])
+    own = logits[:, targets, inputs]
+    delta = weights / norm
+    delta[:, targets, inputs] -= 1.0
+    return delta, (top[:, 0] + np.log(norm[:, 0]) - own).sum(axis=1)

@@ -1,0 +1,40 @@
+"""The per-draw numbers of a group of networks, as a sampler fills them in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from varprop.montecarlo.statistics import NAMES, PLACE
+
+Array = NDArray[Any]
+
+
+class Records:
+    """Values of shape (draws, depth, quantities) with binary exponents; NaN where nothing was recorded.
+
+    Parameters
+    ----------
+    draws, depth : int
+    """
+
+    def __init__(self, draws: int, depth: int) -> None:
+        self.value = np.full((draws, depth, len(NAMES)), np.nan)
+        self.exponent = np.zeros((draws, depth, len(NAMES)), np.int64)
+
+    def put(self, name: str, number: int, value: Array | float, exponent: Array | int = 0) -> None:
+        """Enter a quantity of layer `number` (from 1) for all draws, as ``value · 2**exponent``.
+
+        What is not a number any more has left the range, and becomes infinite.
+        """
+        place = PLACE[name]
+        known = np.where(np.isnan(value), np.inf, value)
+        self.value[:, number - 1, place] = known
+        if not (isinstance(exponent, int) and exponent == 0):
+            self.exponent[:, number - 1, place] = exponent
+
+    def skip(self, name: str, number: int, draws: Array) -> None:
+        """Take a quantity back for the `draws` marked True, for which it is not defined."""
+        self.value[draws, number - 1, PLACE[name]] = np.nan

@@ -1,0 +1,98 @@
+"""Sums over one draw's units and inputs, kept accurate and in range.
+
+Products are summed by BLAS in the arrays' own precision over at most 16k elements at a time and then in double
+precision: in single precision the relative error of a sum of squares stays below about 1e-6.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from varprop.montecarlo.scaled import shifted
+
+Array = NDArray[Any]
+
+_PIECE = 1 << 14
+_SAFE = {np.dtype(np.float32): (1e-30, 1e30), np.dtype(np.float64): (1e-280, 1e280)}
+
+
+class NeedsDouble(ArithmeticError):
+    """Single precision does not hold these numbers; the group is drawn again in double precision."""
+
+
+def _rowwise(a: Array, b: Array) -> Array:
+    return np.matmul(a[:, None, :], b[:, :, None])[:, 0, 0]
+
+
+_vecdot = getattr(np, "vecdot", _rowwise)
+
+
+def dot(a: Array, b: Array) -> Array:
+    """Return each draw's sum of products, float64 of shape (draws,); a, b of shape (draws, …), contiguous."""
+    a, b = a.reshape(len(a), -1), b.reshape(len(b), -1)
+    if a.shape[1] <= _PIECE:
+        return _vecdot(a, b).astype(np.float64)  # type: ignore[no-any-return]
+    starts = range(0, a.shape[1], _PIECE)
+    return sum(_vecdot(a[:, s : s + _PIECE], b[:, s : s + _PIECE]).astype(np.float64) for s in starts)  # type: ignore[return-value]
+
+
+def total(a: Array) -> Array:
+    """Return each draw's sum, float64 of shape (draws,)."""
+    a = a.reshape(len(a), -1)
+    ones = np.ones(min(a.shape[1], _PIECE), a.dtype)
+    if a.shape[1] <= _PIECE:
+        return (a @ ones).astype(np.float64)  # type: ignore[no-any-return]
+    starts = range(0, a.shape[1], _PIECE)
+    parts = (a[:, s : s + _PIECE] for s in starts)
+    return sum((part @ ones[: part.shape[1]]).astype(np.float64) for part in parts)  # type: ignore[return-value]
+
+
+def count(mask: NDArray[np.bool_]) -> Array:
+    """Return how many entries of each draw are True, float64 of shape (draws,)."""
+    flat = mask.reshape(len(mask), -1)
+    if flat.shape[1] < 1 << 16:
+        # Bytes added as 16-bit numbers: five times as fast as counting booleans along an axis.
+        return np.add.reduce(flat.view(np.uint8), axis=1, dtype=np.uint16).astype(np.float64)  # type: ignore[no-any-return]
+    return np.array([np.count_nonzero(row) for row in flat], np.float64)
+
+
+def square_sum(a: Array) -> tuple[Array, Array | int]:
+    """Return each draw's sum of squares as (value, binary exponent), exact zeros for zeros only.
+
+    Raises
+    ------
+    NeedsDouble
+        If `a` is float32 and a sum leaves the range in which it is accurate.
+    """
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        value = dot(a, a)
+    least, greatest = _SAFE[a.dtype]
+    if least < value.min() and value.max() < greatest:
+        return value, 0
+    unsafe = ~((value > least) & (value < greatest))
+    flat = a.reshape(len(a), -1)
+    unsafe[unsafe] = [row.any() for row in flat[unsafe]]
+    if not unsafe.any():
+        return value, 0
+    if a.dtype == np.float32:
+        raise NeedsDouble
+    exponent = np.zeros(len(a), np.int64)
+    for row in np.flatnonzero(unsafe):
+        largest = float(np.abs(flat[row]).max())
+        if np.isfinite(largest):
+            power = int(np.frexp(largest)[1])
+            part = shifted(flat[row], -power)
+            value[row], exponent[row] = part @ part, 2 * power
+        else:
+            value[row] = np.inf
+    return value, exponent
+
+
+def gram(a: Array) -> Array:
+    """Return the inner products of the columns, float64 of shape (draws, B, B); a of shape (draws, n, B)."""
+    wide = a.astype(np.float64, copy=False)
+    product: Array = np.matmul(wide.swapaxes(-1, -2), wide)
+    return product

@@ -1,0 +1,138 @@
+"""One group of networks, forward and backward, with every quantity measured on the way.
+
+The walk knows nothing of weights: it asks `Maps` for W h and Wᵀ delta. Activations are kept as
+``h · 2**shift`` with one whole number per draw, and gradients likewise, so that neither a vanishing nor an
+exploding network leaves the range while a power of two can be taken out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from varprop.montecarlo.histograms import BINS
+from varprop.montecarlo.normals import Noise
+from varprop.montecarlo.samplers import heads
+from varprop.montecarlo.samplers.entries import draw_biases
+from varprop.montecarlo.samplers.forward import measure
+from varprop.montecarlo.samplers.program import Program, Step
+from varprop.montecarlo.samplers.records import Records
+from varprop.montecarlo.samplers.reductions import dot, gram, square_sum
+from varprop.montecarlo.scaled import shifted
+
+Array = NDArray[Any]
+
+_NEAR = 2.0**80
+"""Mean squares within 1/_NEAR … _NEAR need no rescaling."""
+
+
+class Maps(Protocol):
+    """The linear maps of a group of networks, each used once forward and once backward."""
+
+    def forward(self, step: Step, h: Array) -> Array:
+        """Return W h, shape (draws, fan_out, B)."""
+
+    def backward(self, step: Step, delta: Array) -> Array:
+        """Return Wᵀ delta, shape (draws, fan_in, B)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """What the way back needs of a layer: its input and its activation's slopes."""
+
+    h: Array
+    shift: Array
+    slope: Array
+
+
+def walk(program: Program, maps: Maps, noise: Noise, draws: int) -> tuple[Records, Array]:
+    """Draw `draws` networks; return their numbers and the histogram counts of shape (depth, bins).
+
+    Raises
+    ------
+    NeedsDouble
+        If single precision does not suffice; the caller repeats the group in double precision.
+    """
+    records = Records(draws, program.depth)
+    counts = np.zeros((program.depth, BINS if program.histogram else 0), np.int64)
+    x = program.x.astype(noise.dtype)
+    h: Array = np.broadcast_to(x, (draws, *x.shape))
+    shift = np.zeros(draws, np.int64)
+    traces = []
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        for step in program.steps:
+            y = maps.forward(step, h)
+            if program.copies is not None:
+                y = y[:, :, program.copies]
+            if not step.bias.deterministic:
+                r = draw_biases(step, draws, noise)
+                y += (shifted(r, -shift[:, None]) if shift.any() else r)[:, :, None]
+            value, slope, out_shift, size = measure(program, step, y, shift, records, counts)
+            traces.append(Trace(h, shift, slope))
+            h, shift = rescaled(value, out_shift, size)
+        _walk_back(program, maps, noise, records, traces, value, out_shift)
+    return records, counts
+
+
+def _walk_back(
+    program: Program,
+    maps: Maps,
+    noise: Noise,
+    records: Records,
+    traces: list[Trace],
+    output: Array,
+    output_shift: Array,
+) -> None:
+    batch = program.batch
+    delta, shift, loss = heads.start(program, output, output_shift, traces[-1].slope, noise)
+    if loss is not None:
+        records.put("initial_loss", program.depth, *loss)
+    for step, trace in zip(reversed(program.steps), reversed(traces), strict=True):
+        number, entries = step.number, step.fan_in * step.fan_out
+        size, power = square_sum(delta)
+        records.put("gradient_preactivation", number, size / (step.fan_out * batch), 2 * shift + power)
+        records.put("gradient_bias", number, size / (step.fan_out * batch), 2 * shift + power)
+        both = 2 * (shift + trace.shift)
+        if batch == 1:
+            inner, inner_power = square_sum(trace.h)
+            records.put("gradient_weight", number, size * inner / entries, both + power + inner_power)
+            records.put("gradient_weight_batch", number, size * inner / entries, both + power + inner_power)
+        else:
+            example, mean = weight_gradients(delta, trace.h)
+            records.put("gradient_weight", number, example / (batch * entries), both)
+            records.put("gradient_weight_batch", number, mean / (batch**2 * entries), both)
+        delta = maps.backward(step, delta)
+        size, power = square_sum(delta)
+        records.put("gradient_input", number, size / (step.fan_in * batch), 2 * shift + power)
+        if number > 1:
+            delta = delta * traces[number - 2].slope
+            delta, shift = rescaled(delta, shift, dot(delta, delta) / delta[0].size)
+
+
+def weight_gradients(delta: Array, h: Array) -> tuple[Array, Array]:
+    """Return each draw's Σ_b |delta_b h_bᵀ|² and |Σ_b delta_b h_bᵀ|² without forming more than is cheap."""
+    if h.strides[0] == 0:
+        h = h[:1]
+    (_, rows, batch), columns = delta.shape, h.shape[1]
+    if batch * (rows + columns) < rows * columns:
+        outer, inner = gram(delta), gram(h)
+        diagonal = np.diagonal(outer, axis1=1, axis2=2) * np.diagonal(inner, axis1=1, axis2=2)
+        return diagonal.sum(axis=1), (outer * inner).sum(axis=(1, 2))
+    outer, inner = np.einsum("rib,rib->rb", delta, delta), np.einsum("rjb,rjb->rb", h, h)
+    gradient = np.matmul(delta, h.swapaxes(-1, -2))
+    return (outer.astype(np.float64) * inner).sum(axis=1), dot(gradient, gradient)
+
+
+def rescaled(h: Array, shift: Array, mean_square: Array) -> tuple[Array, Array]:
+    """Take powers of two out of the draws that are far from 1; exact zeros stay."""
+    if 1 / _NEAR < mean_square.min() and mean_square.max() < _NEAR:
+        return h, shift
+    usable = np.isfinite(mean_square) & (mean_square > 0)
+    power = np.where(usable, np.frexp(np.sqrt(np.where(usable, mean_square, 1.0)))[1], 0).astype(np.int64)
+    power = np.where((mean_square < 1 / _NEAR) | (mean_square > _NEAR), power, 0)
+    if not power.any():
+        return h, shift
+    return shifted(h, -power[:, None, None]), shift + power
