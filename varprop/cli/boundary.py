@@ -1,0 +1,90 @@
+"""Every way a command can end becomes one line and an exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Sequence
+from typing import NoReturn
+
+import click
+
+from varprop._validation import InputError
+from varprop.cli.commands import group
+
+DIFFERS, BAD_INPUT, OURS, PIPE, INTERRUPTED = 1, 2, 70, 141, 130
+"""Exit codes; 141 and 130 are what the shell gives for a closed pipe and for Ctrl-C."""
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Those of the process by default.
+
+    Raises
+    ------
+    SystemExit
+        Always, with the exit code.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, ValueError, OSError):
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    sys.exit(_run(given))
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        code = group.main(arguments, prog_name="varprop", standalone_mode=False)
+        sys.stdout.flush()
+        return int(code or 0)
+    except InputError as error:
+        return _complain(str(error), BAD_INPUT)
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx is not None else "varprop"
+        return _complain(f"{_one_line(error.format_message())} (try '{command} --help')", BAD_INPUT)
+    except click.ClickException as error:
+        return _complain(_one_line(error.format_message()), BAD_INPUT)
+    except (click.Abort, KeyboardInterrupt):
+        return _complain(
+            "stopped; with --store the finished blocks are kept, and --resume goes on", INTERRUPTED
+        )
+    except BrokenPipeError:
+        # Whoever read our output has gone; Python would complain once more when it closes the stream.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE
+    except Exception as error:  # the outermost boundary: whatever is left is a mistake of ours
+        return _own_mistake(error, arguments)
+
+
+def _complain(message: str, code: int) -> int:
+    click.echo(f"varprop: {message}", err=True)
+    return code
+
+
+def _one_line(text: str) -> str:
+    line = " ".join(text.split())
+    line = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in line)
+    return line if len(line) <= 400 else f"{line[:399]}…"
+
+
+def _own_mistake(error: Exception, arguments: list[str]) -> int:
+    details = "".join(traceback.format_exception(error))
+    if "--debug" in arguments:
+        click.echo(details, err=True, nl=False)
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="varprop-error-", suffix=".txt", delete=False, encoding="utf-8", errors="backslashreplace"
+    ) as file:
+        file.write(f"varprop {' '.join(map(ascii, arguments))}\n\n{details}")
+    message = f"{type(error).__name__}: {_one_line(str(error))}"
+    return _complain(
+        f"this is a mistake in varprop, not in your input ({message}). "
+        f"Please report it with the file {file.name}, which holds the details",
+        OURS,
+    )

@@ -1,0 +1,128 @@
+"""Options that several commands share, and the study they add up to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from varprop._validation import InputError
+from varprop.cli.commands import debug_option
+
+if TYPE_CHECKING:
+    from varprop.spec import Study
+
+WIDTHS, ACTIVATION, WEIGHTS = "200x9,10", "tanh", "glorot_normal"
+"""The network of a command line that says nothing about it."""
+
+_NETWORK: tuple[tuple[str, dict[str, Any]], ...] = (
+    (
+        "--input",
+        {
+            "help": "half_on:1000, constant:1000, gaussian:784x64, digits:64 or a .csv, .npy or .parquet "
+            "file.  [default: half_on of the first width's size, or of 1000 for one layer]"
+        },
+    ),
+    ("--widths", {"help": f"Widths of the layers; 500x10 is ten of 500.  [default: {WIDTHS}]"}),
+    ("--activation", {"multiple": True, "help": f"Of all layers but the last.  [default: {ACTIVATION}]"}),
+    ("--weights", {"multiple": True, "help": f"Initializer of the weights.  [default: {WEIGHTS}]"}),
+    ("--biases", {"help": "Initializer of the biases.  [default: zeros, or what belongs to the weights]"}),
+    ("--gain", {"type": float, "help": "Factor on every weight.  [default: 1]"}),
+    ("--output-activation", {"help": "Of the last layer.  [default: linear]"}),
+    ("--head", {"help": "What starts the gradient: unit, mse, bce, softmax_ce.  [default: unit]"}),
+)
+
+_SIMULATION: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("--draws", {"type": int, "help": "Networks drawn per case.  [default: the study's, or 200]"}),
+    ("--seed", {"type": int, "help": "The same seed gives the same table.  [default: the study's, or 0]"}),
+    ("--sampler", {"help": "auto, dense, conditional or chain.  [default: auto]"}),
+    ("--estimator", {"help": "plain or control.  [default: plain]"}),
+    ("--workers", {"type": int, "help": "Worker processes.  [default: none, this process does the work]"}),
+    ("--store", {"help": "SQLite file that keeps finished blocks."}),
+    (
+        "--resume/--no-resume",
+        {"default": None, "help": "Whether an existing store is continued.  [default: yes]"},
+    ),
+)
+
+
+def network_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the argument STUDY and the options that make a network, and hand them on as ``network``."""
+    names = [flag.removeprefix("--").replace("-", "_") for flag, _ in _NETWORK]
+
+    def gathered(study: str | None, **rest: Any) -> Any:
+        made = {name: rest.pop(name) for name in names}
+        return function(study=study, network={k: v for k, v in made.items() if v not in (None, ())}, **rest)
+
+    gathered.__doc__, gathered.__name__ = function.__doc__, function.__name__
+    gathered.__click_params__ = list(getattr(function, "__click_params__", []))  # type: ignore[attr-defined]
+    return _with_options(click.argument("study", required=False)(gathered), _NETWORK)
+
+
+def simulation_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of a simulation, and hand on those given as ``simulation``."""
+    names = [flag.removeprefix("--").split("/")[0].replace("-", "_") for flag, _ in _SIMULATION]
+
+    def gathered(**rest: Any) -> Any:
+        made = {name: rest.pop(name) for name in names}
+        chosen = {k: v for k, v in made.items() if v is not None}
+        if "workers" in chosen:
+            chosen["executor"] = chosen.pop("workers")
+        return function(simulation=chosen, **rest)
+
+    gathered.__doc__, gathered.__name__ = function.__doc__, function.__name__
+    gathered.__click_params__ = list(getattr(function, "__click_params__", []))  # type: ignore[attr-defined]
+    return _with_options(gathered, _SIMULATION)
+
+
+def format_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--format`` and ``--debug``."""
+    choice = click.Choice(["table", "csv", "json"])
+    option = click.option(
+        "--format",
+        "form",
+        type=choice,
+        default="table",
+        show_default=True,
+        help="csv and json have every row.",
+    )
+    decorated: Callable[..., Any] = option(debug_option(function))
+    return decorated
+
+
+def _with_options(
+    function: Callable[..., Any], options: tuple[tuple[str, dict[str, Any]], ...]
+) -> Callable[..., Any]:
+    for flag, settings in reversed(options):
+        function = click.option(flag, **settings)(function)
+    return function
+
+
+def chosen_study(study: str | None, network: dict[str, Any], default: bool = False) -> Study:
+    """Return the study that a command line speaks of: a file, or networks made from options.
+
+    Several ``--activation`` or ``--weights`` give every combination.
+
+    Raises
+    ------
+    InputError
+        Both a file and options, or anything the spec refuses.
+    """
+    from varprop.spec import Study, default_study, mlp, read_study
+
+    if study is not None and network:
+        flag = "--" + next(iter(network)).replace("_", "-")
+        raise InputError("study", study, f"either a study file or options such as {flag}, not both")
+    if study is not None:
+        return read_study(study)
+    if default and not network:
+        return default_study()
+    common = {k: v for k, v in network.items() if k not in ("widths", "activation", "weights")}
+    networks = tuple(
+        mlp(network.get("widths", WIDTHS), activation, weights, **common)
+        for activation in network.get("activation", (ACTIVATION,))
+        for weights in network.get("weights", (WEIGHTS,))
+    )
+    title = "What the initializer does to this network" if len(networks) == 1 else "What the initializers do"
+    return Study("command line", networks, title=title)

@@ -1,0 +1,165 @@
+"""The commands that look things up: list and describe."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from varprop._validation import InputError
+from varprop.cli.commands import debug_option
+from varprop.cli.options import chosen_study, format_option, network_options
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from varprop.cli.output import Printed
+
+_CONTEXT = {"help_option_names": ["-h", "--help"]}
+
+
+@click.command("list", context_settings=_CONTEXT)
+@click.argument("kind", type=click.Choice(["activations", "initializers", "quantities"]))
+@format_option
+def list_command(kind: str, form: str) -> None:
+    """List the activations, initializers or quantities that have a name."""
+    import pandas as pd
+
+    from varprop.cli.output import show
+
+    if kind == "quantities":
+        from varprop.results.schema import QUANTITIES
+
+        rows = [{"name": n, "kind": q.kind, "meaning": q.meaning} for n, q in QUANTITIES.items()]
+    else:
+        rows = _factories(kind)
+    show(pd.DataFrame(rows), form, _as_it_is)
+
+
+@click.command("describe", context_settings=_CONTEXT)
+@network_options
+@format_option
+@debug_option
+def describe_command(study: str | None, network: dict[str, object], form: str) -> None:
+    """Describe STUDY: a study file, an activation or an initializer such as 'leaky_relu(slope=0.2)'.
+
+    With options instead: the layers of that network.
+    """
+    from varprop.cli.output import show
+
+    frame = _network(network) if study is None else _target(study, network)
+    show(frame, form, _as_it_is)
+
+
+def _network(network: dict[str, object]) -> pd.DataFrame:
+    study = chosen_study(None, network)
+    return study.networks[0].describe() if len(study.networks) == 1 else study.describe()
+
+
+def _target(text: str, network: dict[str, object]) -> pd.DataFrame:
+    from pathlib import Path
+
+    from varprop.activations import registry as activations
+    from varprop.initializers import registry as initializers
+
+    name = text.split("(")[0].strip()
+    if network or text.endswith(".toml") or Path(text).is_file():
+        return chosen_study(text, network).describe()
+    if name in initializers:
+        return _initializer(text)
+    if name in activations or ":" in text:
+        return _activation(text)
+    from varprop._validation import close_match
+
+    known = close_match(name, [*activations, *initializers])
+    raise InputError("study", text, f"a study file that exists, or {known}")
+
+
+def _activation(text: str) -> pd.DataFrame:
+    import pandas as pd
+
+    from varprop.activations import activation
+
+    phi = activation(text)
+    tails = phi.saturation()
+    moments = phi.moments(1.0)
+    facts: dict[str, object] = {
+        "name": phi.name,
+        "saturated": _tails(tails.low, tails.high),
+        "inactive": ", ".join(f"{_bound(a)} to {_bound(b)}" for a, b in phi.inactive) or "nowhere",
+        "kinks": ", ".join(f"{k:g}" for k in phi.kinks) or "none",
+        "mean at unit variance": _known(moments.mean),
+        "second moment at unit variance": _known(moments.second_moment),
+        "E[phi'²] at unit variance": _known(moments.derivative_second_moment),
+        "gain that keeps the second moment": _known(1 / math.sqrt(float(moments.second_moment))),
+    }
+    return pd.DataFrame({"fact": list(facts), "value": list(facts.values())})
+
+
+def _initializer(text: str) -> pd.DataFrame:
+    import pandas as pd
+
+    from varprop.initializers import initializer
+
+    made = initializer(text)
+    rows = []
+    for fan_in, fan_out in ((100, 100), (1000, 100), (100, 1000), (1000, 1000)):
+        law = made.law(fan_in, fan_out)
+        rows.append(
+            {
+                "name": made.name,
+                "fan_in": fan_in,
+                "fan_out": fan_out,
+                "family": law.family,
+                "mean": law.mean,
+                "variance": law.variance,
+                "excess_kurtosis": law.excess_kurtosis,
+                "fan_in x variance": fan_in * law.variance,
+                "iid": law.iid,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _factories(kind: str) -> list[dict[str, str]]:
+    import inspect
+
+    from varprop.activations import registry as activations
+    from varprop.initializers import registry as initializers
+
+    rows = []
+    for name, factory in (activations if kind == "activations" else initializers).items():
+        parameters = inspect.signature(factory).parameters.values()
+        arguments = ", ".join(
+            p.name if p.default is inspect.Parameter.empty else f"{p.name}={p.default}" for p in parameters
+        )
+        summary = (inspect.getdoc(factory) or "").split("\n")[0]
+        rows.append({"name": name, "arguments": arguments, "meaning": summary})
+    return rows
+
+
+def _as_it_is(frame: pd.DataFrame, _: Sequence[str]) -> Iterator[Printed]:
+    from varprop.plots.labels import short
+    from varprop.reporting.numerals import number
+
+    rows = [
+        [number(v, 6) if isinstance(v, float) else short(v, 100) for v in row]
+        for row in frame.itertuples(index=False)
+    ]
+    yield "", list(frame.columns), rows
+
+
+def _tails(low: float, high: float) -> str:
+    sides = [f"z ≤ {low:.6g}"] if low > -math.inf else []
+    sides += [f"z ≥ {high:.6g}"] if high < math.inf else []
+    return " or ".join(sides) or "nowhere"
+
+
+def _bound(value: float) -> str:
+    return f"{value:g}" if math.isfinite(value) else ("−∞" if value < 0 else "∞")
+
+
+def _known(value: object) -> str:
+    return "not known" if value is None else f"{float(value):.8g}"  # type: ignore[arg-type]

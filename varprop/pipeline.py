@@ -1,0 +1,311 @@
+"""The one place where theory, Monte Carlo, comparison and reports meet.
+
+Everything here takes a network, a list of networks or a study, and returns the tidy tables of
+`varprop.results.schema`. Choices that a study states are its defaults.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from varprop._validation import InputError, described
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from varprop.montecarlo.progress import Report
+    from varprop.reporting.evidence import Evidence
+    from varprop.spec import Network, Study
+
+    Subject = Network | Sequence[Network] | Study
+
+OUTPUT = "reports/latest"
+"""Where a report goes unless told otherwise."""
+
+
+def predict(subject: Subject, *, order: str = "best", share: float | None = None) -> pd.DataFrame:
+    """Predict every quantity of every layer from theory.
+
+    Parameters
+    ----------
+    subject : Network, sequence of Network, or Study
+    order : {"best", "exact", "1/n", "infinite"}
+        How far the theory may go; see `varprop.analytic.predict_network`.
+    share : float, optional
+        Share of the greatest slope at which a unit counts as saturated; the study's, or 0.0396.
+
+    Returns
+    -------
+    DataFrame
+        Columns of `varprop.results.schema.PREDICTED_COLUMNS`; ``attrs`` say how it was made.
+
+    Raises
+    ------
+    InputError
+        If `subject` or an argument is not allowed.
+
+    Examples
+    --------
+    >>> import varprop as vp
+    >>> neuron = vp.mlp(1, weights="standard_normal", biases="standard_normal", input=vp.half_on(1000))
+    >>> table = vp.predict(neuron)
+    >>> float(table.loc[table.quantity == "preactivation_variance", "value"].iloc[0])
+    501.0
+    """
+    from varprop.analytic.prediction import predict_network
+
+    study = as_study(subject)
+    share = study.saturation_share if share is None else share
+    frames = [predict_network(network, order=order, share=share) for network in study.networks]
+    return _stacked(frames, {"order": order, "share": share})
+
+
+def simulate(
+    subject: Subject,
+    *,
+    draws: int | None = None,
+    seed: int | None = None,
+    sampler: str = "auto",
+    estimator: str = "plain",
+    share: float | None = None,
+    executor: int | Executor | None = None,
+    store: str | os.PathLike[str] | None = None,
+    resume: bool = True,
+    progress: Callable[[Report], None] | None = None,
+    memory: int = 2**30,
+    histogram: bool = True,
+) -> pd.DataFrame:
+    """Draw every network many times and estimate every quantity of every layer.
+
+    Parameters
+    ----------
+    subject : Network, sequence of Network, or Study
+    draws, seed : int, optional
+        The study's, or 200 draws and seed 0.
+    sampler, estimator, share, executor, store, resume, progress, memory, histogram
+        See `varprop.montecarlo.simulate_network`.
+
+    Returns
+    -------
+    DataFrame
+        Columns of `varprop.results.schema.SIMULATED_COLUMNS`; ``attrs`` say how it was made and bring the
+        histograms along.
+
+    Raises
+    ------
+    InputError
+        If `subject` or an argument is not allowed.
+
+    Examples
+    --------
+    >>> import varprop as vp
+    >>> table = vp.simulate(vp.mlp([30, 10], activation="relu", weights="he_normal"), draws=50)
+    >>> sorted(table.layer.unique().tolist())
+    [1, 2]
+    """
+    from varprop.montecarlo.simulation import simulate_networks
+
+    return simulate_networks(
+        as_study(subject),
+        draws=draws,
+        seed=seed,
+        sampler=sampler,
+        estimator=estimator,
+        share=share,
+        executor=executor,
+        store=store,
+        resume=resume,
+        progress=progress,
+        memory=memory,
+        histogram=histogram,
+    )
+
+
+def compare(
+    predicted: pd.DataFrame, simulated: pd.DataFrame, *, margin: float = 0.02, alpha: float = 0.05
+) -> pd.DataFrame:
+    """Judge theory by simulation, row by row, with one family-wise error rate over the table.
+
+    Parameters
+    ----------
+    predicted, simulated : DataFrame
+        From `predict` and `simulate`, of the same cases.
+    margin : float
+        Difference that does not matter, relative to the prediction.
+    alpha : float
+        Family-wise error rate of the verdicts.
+
+    Returns
+    -------
+    DataFrame
+        Columns of `varprop.results.schema.COMPARED_COLUMNS`.
+
+    Raises
+    ------
+    InputError
+        If a table is none of ours, or an argument is out of range.
+
+    Examples
+    --------
+    >>> import varprop as vp
+    >>> neuron = vp.mlp(1, weights="standard_normal", biases="standard_normal", input=vp.half_on(1000))
+    >>> table = vp.compare(vp.predict(neuron), vp.simulate(neuron, draws=2000))
+    >>> bool((table.verdict == "differs").any())
+    False
+    """
+    from varprop.comparison import compare_frames
+
+    return compare_frames(predicted, simulated, margin=margin, alpha=alpha)
+
+
+def examine(
+    subject: Subject | None = None,
+    *,
+    order: str = "best",
+    progress: Callable[[Report], None] | None = None,
+    **simulation: Any,
+) -> Evidence:
+    """Predict, simulate and compare; return the study with its three tables.
+
+    Parameters
+    ----------
+    subject : Network, sequence of Network, or Study, optional
+        The default study otherwise.
+    order : str
+        As in `predict`.
+    progress, **simulation
+        As in `simulate`; `draws` and `seed` replace the study's.
+
+    Returns
+    -------
+    varprop.reporting.evidence.Evidence
+    """
+    from dataclasses import replace
+
+    from varprop.reporting.evidence import Evidence
+    from varprop.spec import default_study
+
+    study = default_study() if subject is None else as_study(subject)
+    asked = {key: simulation.pop(key, None) for key in ("draws", "seed")}
+    study = replace(study, **{key: value for key, value in asked.items() if value is not None})
+    clock = [time.perf_counter()]
+    predicted = predict(study, order=order)
+    clock.append(time.perf_counter())
+    simulated = simulate(study, progress=progress, **simulation)
+    clock.append(time.perf_counter())
+    compared = compare(predicted, simulated, margin=study.margin, alpha=study.alpha)
+    clock.append(time.perf_counter())
+    steps = ("theory", "simulation", "comparison")
+    settings = {key: simulation.get(key, default) for key, default in _SETTINGS.items()}
+    return Evidence(
+        study,
+        predicted,
+        simulated,
+        compared,
+        seconds={step: b - a for step, a, b in zip(steps, clock, clock[1:], strict=False)},
+        settings={"order": order, **settings},
+    )
+
+
+_SETTINGS = {"sampler": "auto", "estimator": "plain"}
+
+
+def report(
+    subject: Subject | None = None,
+    output: str | os.PathLike[str] = OUTPUT,
+    *,
+    force: bool = False,
+    order: str = "best",
+    progress: Callable[[Report], None] | None = None,
+    **simulation: Any,
+) -> Path:
+    """Predict, simulate, compare and write a report: a page, figures and tables in one folder.
+
+    Parameters
+    ----------
+    subject : Network, sequence of Network, or Study, optional
+        The default study otherwise.
+    output : path
+        The folder to write. It appears whole or not at all.
+    force : bool
+        Whether a former report there is replaced; folders that hold anything else never are.
+    order, progress, **simulation
+        As in `predict` and `simulate`; `draws` and `seed` replace the study's.
+
+    Returns
+    -------
+    Path
+        The page, ``report.html``.
+
+    Raises
+    ------
+    InputError
+        If `output` exists or cannot be written (said before any work is done), or an argument is not allowed.
+    """
+    from varprop.reporting.write import check_report_folder, write_report
+
+    check_report_folder(output, force=force)
+    evidence = examine(subject, order=order, progress=progress, **simulation)
+    return write_report(evidence, output, force=force)
+
+
+def load(store: str | os.PathLike[str]) -> pd.DataFrame:
+    """Read the finished tables of a block store, for pandas.
+
+    Parameters
+    ----------
+    store : path
+        A file that `simulate` has written with ``store=``.
+
+    Returns
+    -------
+    DataFrame
+        Columns of `varprop.results.schema.SIMULATED_COLUMNS`; ``attrs["unfinished"]`` names the cases that
+        were interrupted.
+
+    Raises
+    ------
+    InputError
+        If there is no such store, or it holds no finished case.
+    """
+    from varprop.montecarlo.loading import load_store
+
+    return load_store(store)
+
+
+def as_study(subject: object) -> Study:
+    """Return `subject` as a study; networks of one automatic name are told apart by it.
+
+    Raises
+    ------
+    InputError
+        If `subject` is no network, sequence of networks or study.
+    """
+    from varprop.spec import Network, Study
+
+    if isinstance(subject, Study):
+        return subject
+    if isinstance(subject, Network):
+        return Study("network", (subject,), title=subject.case)
+    if isinstance(subject, list | tuple):
+        return Study("networks", tuple(subject))
+    given = described(type(subject).__name__)
+    raise InputError("subject", given, "a Network, a list of networks or a Study")
+
+
+def _stacked(frames: Sequence[pd.DataFrame], attrs: dict[str, Any]) -> pd.DataFrame:
+    """Put tables below one another, with their provenance by case (pandas would compare and drop it)."""
+    import pandas as pd
+
+    cases = {str(frame["case"].iloc[0]): dict(frame.attrs) for frame in frames}
+    bare = [frame.copy(deep=False) for frame in frames]
+    for frame in bare:
+        frame.attrs = {}
+    joint = pd.concat(bare, ignore_index=True) if len(bare) > 1 else bare[0]
+    joint.attrs.update(attrs, cases=cases)
+    return joint
