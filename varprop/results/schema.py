@@ -203,7 +203,7 @@ COMPARED_COLUMNS = (
     "draws_needed",
 )
 
-_TEXT = {
+TEXT_COLUMNS = {
     "case",
     "activation",
     "weights",
@@ -215,7 +215,7 @@ _TEXT = {
     "estimator",
     "verdict",
 }
-_WHOLE = {"layer", "width", "n_draws"}
+WHOLE_COLUMNS = {"layer", "width", "n_draws"}
 
 
 def tidy(
@@ -241,9 +241,9 @@ def tidy(
             raise KeyError(f"not in the contract: {sorted(extra) or record['quantity']}")
     data: dict[str, Any] = {}
     for column in columns:
-        if column in _TEXT:
+        if column in TEXT_COLUMNS:
             data[column] = pd.Series([r.get(column, "") for r in records], dtype=object)
-        elif column in _WHOLE:
+        elif column in WHOLE_COLUMNS:
             data[column] = pd.Series([r.get(column, 0) for r in records], dtype="int64")
         else:
             data[column] = pd.Series([r.get(column, float("nan")) for r in records], dtype="float64")

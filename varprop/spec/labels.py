@@ -52,7 +52,7 @@ def file_stem(label: str) -> str:
     >>> file_stem("he_normal")
     'he_normal'
     >>> file_stem("../x")
-    'x-46e5a8bf'
+    'x-d6b96a97'
     """
     if re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,59}", label, re.ASCII):
         return label

@@ -1,0 +1,6 @@
+"""Does theory agree with simulation? One rule for every row, one error rate for the whole table."""
+
+from varprop.comparison.agreement import compare_frames
+from varprop.comparison.multiplicity import holm
+
+__all__ = ["compare_frames", "holm"]
