@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 CONFIDENCE = 0.95
 
 HEAVY_LOG_VARIANCE = 3.0
-"""Variance of the logarithm over draws from which a mean is not trusted: a log-normal's mean then lies more
-than 1.5 of its log standard deviations above its median, and few draws decide it."""
+"""Variance of the logarithm (from the upper half of the draws) from which a mean is not trusted: a log-normal's
+mean then lies 1.5 in the logarithm above its median, and few draws decide it."""
 
 HEAVY_SHARE = 0.25
-"""Share of a sum that a single one of many draws may have before its mean is not trusted."""
+"""Part of a sum that one of many draws may have before the mean is not trusted."""
 
-_MANY = 20
+_SOME, _MANY = 20, 100
 
 
 def estimates(plan: Plan, statistics: Statistics) -> pd.DataFrame:
@@ -101,7 +101,7 @@ def _columns(statistics: Statistics) -> dict[str, Any]:
     moments, logs = statistics.cells.moments, statistics.cells.logs
     lost = statistics.cells.overflows > 0
     value = np.where(lost, np.inf, moments.value())
-    error = np.where(lost, np.nan, moments.std_error())
+    error = np.where(lost, np.nan, np.maximum(moments.std_error(), _rounding(statistics, value)))
     half = stdtrit(np.maximum(moments.count - 1, 1), (1 + CONFIDENCE) / 2) * error
     with np.errstate(invalid="ignore", divide="ignore"):
         before = statistics.plain.spread * np.exp2(
@@ -122,6 +122,18 @@ def _columns(statistics: Statistics) -> dict[str, Any]:
     }
 
 
+def _rounding(statistics: Statistics, value: Any) -> Any:
+    """Return what rounding may have done to each value: a floor of the standard errors, 0 for counts and zeros."""
+    by_layer = np.abs(value).reshape(statistics.depth, -1)
+    size = by_layer.copy()
+    for name, quantity in QUANTITIES.items():
+        if quantity.scale is not None:
+            size[:, PLACE[name]] = np.sqrt(by_layer[:, PLACE[quantity.scale]])
+        elif quantity.kind == "fraction":
+            size[:, PLACE[name]] = 0.0
+    return statistics.rounding * size.reshape(-1)
+
+
 def _reason(plan: Plan, statistics: Statistics, row: dict[str, Any], name: str, place: int) -> str:
     cells = statistics.cells
     if cells.overflows[place]:
@@ -136,18 +148,15 @@ def _reason(plan: Plan, statistics: Statistics, row: dict[str, Any], name: str, 
 
 
 def _heavy(statistics: Statistics, name: str, place: int) -> bool:
-    scale = QUANTITIES[name].scale
+    scale = "preactivation_second_moment" if name == "correlation" else QUANTITIES[name].scale
     if scale is not None:
-        # A mean is as heavy as the second moment whose root is its unit.
+        # A mean or a ratio is as heavy as the second moment it is measured by.
         place += PLACE[scale] - PLACE[name]
     elif QUANTITIES[name].kind not in ("moment", "loss"):
         return False
-    cells = statistics.cells
-    known = int(cells.logs.count[place])
-    if known < _MANY:
-        return False
-    spread = cells.logs.spread[place] * 4.0 ** float(cells.logs.exponent[place]) / (known - 1)
-    return bool(spread > HEAVY_LOG_VARIANCE or cells.largest_share()[place] > HEAVY_SHARE)
+    spread, positive = statistics.cells.sketch.upper_log_spread(place)
+    share = statistics.cells.largest_share()[place] if statistics.draws >= _MANY else 0.0
+    return bool((positive >= _SOME and spread > HEAVY_LOG_VARIANCE) or share > HEAVY_SHARE)
 
 
 def _histograms(plan: Plan, statistics: Statistics) -> tuple[Histogram, ...]:

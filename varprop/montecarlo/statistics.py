@@ -21,6 +21,9 @@ NAMES = tuple(QUANTITIES)
 
 PLACE = {name: i for i, name in enumerate(NAMES)}
 
+ROUNDING_SINGLE, ROUNDING_DOUBLE = 1e-6, 1e-13
+"""Relative error of a per-draw number computed in single and in double precision, at most."""
+
 
 @dataclass(frozen=True, eq=False)
 class Statistics:
@@ -38,6 +41,8 @@ class Statistics:
         Of the per-draw values before the control variate; equal to ``cells.moments`` for the plain estimator.
     histogram : array of int64, shape (depth, bins)
         Counts of pre-activations on the plan's grid; no bins if histograms are off.
+    rounding : float
+        Relative error that rounding may leave in a value.
 
     Examples
     --------
@@ -54,6 +59,7 @@ class Statistics:
     cells: Cells
     plain: Moments
     histogram: Array
+    rounding: float = ROUNDING_DOUBLE
 
     @classmethod
     def of(
@@ -62,6 +68,7 @@ class Statistics:
         exponent: Array | None = None,
         histogram: Array | None = None,
         plain: Array | None = None,
+        rounding: float = ROUNDING_DOUBLE,
     ) -> Statistics:
         """Summarise per-draw values.
 
@@ -75,6 +82,8 @@ class Statistics:
             Counts of pre-activations.
         plain : array of the shape of `value`, optional
             The values before a control variate, at the same exponents. Default: `value`.
+        rounding : float
+            Relative error that rounding may leave in a value.
         """
         draws, depth, _ = value.shape
         flat = value.reshape(draws, -1)
@@ -82,7 +91,7 @@ class Statistics:
         cells = Cells.of(flat, powers)
         before = cells.moments if plain is None else Moments.of(plain.reshape(draws, -1), powers)
         counts = np.zeros((depth, 0), np.int64) if histogram is None else histogram.astype(np.int64)
-        return cls(draws, depth, cells, before, counts)
+        return cls(draws, depth, cells, before, counts, rounding)
 
     def merge(self, other: Statistics) -> Statistics:
         """Return the summary of both sets of draws. The result of many depends on their order in the last bit."""
@@ -92,6 +101,7 @@ class Statistics:
             self.cells.merge(other.cells),
             self.plain.merge(other.plain),
             self.histogram + other.histogram,
+            max(self.rounding, other.rounding),
         )
 
     def to_bytes(self) -> bytes:
@@ -99,6 +109,7 @@ class Statistics:
         named = {f"cells.{name}": array for name, array in self.cells.arrays().items()}
         named |= {f"plain.{name}": array for name, array in vars(self.plain).items()}
         named |= {"size": np.array([self.draws, self.depth]), "histogram": self.histogram}
+        named |= {"rounding": np.array(self.rounding)}
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **named)  # type: ignore[arg-type]
         return buffer.getvalue()
@@ -117,4 +128,5 @@ class Statistics:
         draws, depth = (int(n) for n in named["size"])
         cells = {name.removeprefix("cells."): a for name, a in named.items() if name.startswith("cells.")}
         plain = {name.removeprefix("plain."): a for name, a in named.items() if name.startswith("plain.")}
-        return cls(draws, depth, Cells.from_arrays(cells), Moments(**plain), named["histogram"])
+        held = Cells.from_arrays(cells), Moments(**plain), named["histogram"], float(named["rounding"])
+        return cls(draws, depth, *held)

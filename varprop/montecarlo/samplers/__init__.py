@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from varprop._validation import InputError, check_one_of
+from varprop._validation import InputError, check_one_of, described
 from varprop.montecarlo.normals import Noise
+from varprop.montecarlo.samplers.conditional import FAMILIES, ConditionalMaps
 from varprop.montecarlo.samplers.dense import DenseMaps
 from varprop.montecarlo.samplers.program import (
     Program,
@@ -19,7 +20,7 @@ from varprop.montecarlo.samplers.program import (
 from varprop.montecarlo.samplers.records import Records
 from varprop.montecarlo.samplers.reductions import NeedsDouble
 from varprop.montecarlo.samplers.walk import Maps, walk
-from varprop.montecarlo.statistics import NAMES, Statistics
+from varprop.montecarlo.statistics import NAMES, ROUNDING_DOUBLE, ROUNDING_SINGLE, Statistics
 
 if TYPE_CHECKING:
     from varprop.montecarlo.blocks import Block, Plan
@@ -37,10 +38,31 @@ def choose(network: Network, sampler: str, estimator: str = "plain") -> str:
     Raises
     ------
     InputError
-        If the sampler's assumptions fail for this network.
+        If the assumptions of the sampler or the estimator fail for this network.
     """
     check_one_of("sampler", sampler, ("auto", "dense", "conditional", "chain"))
-    return "dense" if sampler == "auto" else sampler
+    refusal = why_not_conditional(network)
+    if sampler == "conditional" and refusal:
+        raise InputError("sampler", described("conditional"), f"dense, because {refusal}")
+    if sampler != "auto":
+        return sampler
+    if refusal:
+        return "dense"
+    from varprop.montecarlo.costs import draw_seconds
+
+    return min(("conditional", "dense"), key=lambda name: draw_seconds(network, name))
+
+
+def why_not_conditional(network: Network) -> str:
+    """Return why the conditional sampler is not exact for a network, or an empty text."""
+    for number, layer in enumerate(network.layers, start=1):
+        law = network.weight_law(number)
+        if law.family not in FAMILIES:
+            return (
+                f"layer {number} has {layer.weights.name} weights, and the conditional sampler needs "
+                "independent normal, Haar-orthogonal or constant ones"
+            )
+    return ""
 
 
 def working_bytes(plan: Plan) -> int:
@@ -57,7 +79,8 @@ def sample_block(plan: Plan, block: Block) -> Statistics:
     rng = plan.generator(block)
     parts: list[Records] = []
     histogram = np.zeros(0, np.int64)
-    dtype = np.dtype(np.float32)
+    dtype = np.dtype(np.float64 if program.double else np.float32)
+    rounding = ROUNDING_DOUBLE
     for draws in group_sizes(plan.network, plan.sampler, block.draws):
         state = rng.bit_generator.state
         try:
@@ -67,14 +90,15 @@ def sample_block(plan: Plan, block: Block) -> Statistics:
             rng.bit_generator.state = state
             dtype = np.dtype(np.float64)
             records, counts = walk(program, _maps(plan, program, draws, noise := Noise(rng, dtype)), noise, draws)
+        rounding = max(rounding, ROUNDING_SINGLE if dtype == np.float32 else ROUNDING_DOUBLE)
         parts.append(records)
         histogram = histogram + counts if len(parts) > 1 else counts
     value = np.concatenate([part.value for part in parts])
     exponent = np.concatenate([part.exponent for part in parts])
-    return Statistics.of(value, exponent, histogram)
+    return Statistics.of(value, exponent, histogram, rounding=rounding)
 
 
 def _maps(plan: Plan, program: Program, draws: int, noise: Noise) -> Maps:
     if plan.sampler == "dense":
         return DenseMaps(draws, noise, keeps_weights(plan.network))
-    raise InputError("sampler", plan.sampler, "dense")
+    return ConditionalMaps(noise)

@@ -74,6 +74,8 @@ class Program:
     copies : array of int, shape (B,) or None
         For every input the first equal one; None if all differ.
     histogram : bool
+    double : bool
+        Whether to start in double precision: where some numbers do not vary, rounding would be all one sees.
     """
 
     network: Network
@@ -81,6 +83,7 @@ class Program:
     x: Array
     copies: Array | None
     histogram: bool
+    double: bool
 
     @property
     def depth(self) -> int:
@@ -122,7 +125,8 @@ def compile_network(network: Network, share: float, histogram: bool) -> Program:
             )
         )
     x = network.input.array()
-    return Program(network, tuple(steps), x, _first_equal(x), histogram)
+    double = any(step.mean == "none" for step in steps)
+    return Program(network, tuple(steps), x, _first_equal(x), histogram, double)
 
 
 def _mean_kind(weight: Law, random: bool) -> Mean:
