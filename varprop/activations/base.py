@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from varprop.activations.saturation import DEFAULT_SHARE, Tails, find_tails
 from varprop.moments.closed import ClosedForms
+from varprop.moments.univariate import GaussianMoments, Moments
 
 if TYPE_CHECKING:
     from varprop.activations.custom import Recipe
@@ -107,6 +108,50 @@ class Activation:
     def is_saturated(self, z: npt.ArrayLike, share: float = DEFAULT_SHARE) -> npt.NDArray[np.bool_]:
         """Say which entries of `z` lie in `saturation(share)`."""
         return self.saturation(share).contains(z)
+
+    def moments(
+        self,
+        variance: npt.ArrayLike,
+        mean: npt.ArrayLike = 0.0,
+        method: str = "auto",
+        fields: Sequence[str] | None = None,
+    ) -> Moments:
+        """Return the Gaussian moments of phi at z ~ N(mean, variance).
+
+        They are right to 1e-12 relative for variances from 1e-6 to 1e6 (E phi: relative to at least 1e-3 of
+        root E phi²), and usually far beyond. Variance 0 means the point `mean`.
+
+        Parameters
+        ----------
+        variance, mean : array_like
+            Broadcast together.
+        method : {"auto", "formula", "quadrature"}
+            "auto" takes the closed form where there is one. "formula" refuses where there is none.
+        fields : sequence of str, optional
+            The fields of `Moments` to compute, all by default. A tuple is fastest.
+
+        Raises
+        ------
+        InputError
+            Negative or non-finite variance, unknown field or method, no closed form (``method="formula"``),
+            or no way for quadrature to reach the accuracy: the function oscillates too fast for the variance,
+            or the moment diverges.
+
+        Examples
+        --------
+        >>> import varprop as vp
+        >>> float(vp.activation("relu").moments(2.0).second_moment)
+        1.0
+        >>> m = vp.activation("tanh").moments([0.5, 2.0], fields=("derivative_second_moment",))
+        >>> [round(float(d), 6) for d in m.derivative_second_moment], m.mean
+        ([0.55809, 0.297516], None)
+        """
+        if "moments" not in self._cache:
+            self._cache["moments"] = GaussianMoments(
+                self.name, self.value, self.slope, self.kinks, self.forms
+            )
+        evaluate: GaussianMoments = self._cache["moments"]
+        return evaluate(variance, mean, method, fields)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Activation):

@@ -120,10 +120,14 @@ def find_kinks(function: Callable[[Array], Array], reach: float = 64.0) -> tuple
     when it falls faster, as for a smooth function. Kinks closer together than 1/32, or weaker than 1e-6 in
     slope, may be missed.
     """
+    with np.errstate(all="ignore"):
+        return _find_kinks(function, reach)
+
+
+def _find_kinks(function: Callable[[Array], Array], reach: float) -> tuple[float, ...]:
     h = 1 / 32
     grid = np.arange(-round(reach / h) - 4, round(reach / h) + 5) * h
-    with np.errstate(all="ignore"):
-        values = np.asarray(function(grid))
+    values = np.asarray(function(grid))
     bad = np.flatnonzero(~np.isfinite(values))  # a function may overflow far out: look only within
     first = max(bad[grid[bad] < 0], default=-1) + 1
     last = min(bad[grid[bad] >= 0], default=grid.size)
@@ -139,7 +143,7 @@ def find_kinks(function: Callable[[Array], Array], reach: float = 64.0) -> tuple
         kink = _pin(function, low, high)
         if kink is not None:
             found.append(kink)
-    return tuple(sorted(found))
+    return tuple(sorted(map(float, found)))
 
 
 def _pin(function: Callable[[Array], Array], low: float, high: float) -> float | None:

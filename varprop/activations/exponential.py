@@ -8,6 +8,7 @@ R = 1/2 sum over n of (-x)^n/Gamma(n/2 + 1), x = k s/sqrt 2.
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -21,17 +22,37 @@ from varprop.moments.closed import ROOT_TWO_PI, ClosedForms, exponential_half
 _SMALL = 0.15  # below this k·s the series are used; 30 terms then reach 1e-18
 
 
+@cache
+def _expansion(order: int) -> tuple[tuple[int, ...], tuple[float, ...]]:
+    """Return the binomial coefficients of (e^z - 1)^order and the weights of its series."""
+    binomials = tuple((-1) ** (order - j) * math.comb(order, j) for j in range(order + 1))
+    weights = [
+        sum(b * j**n for j, b in enumerate(binomials)) / math.gamma(n / 2 + 1) for n in range(order, 31)
+    ]
+    return binomials, tuple(weights)
+
+
 def _binomial_tail(order: int, x: Any) -> Any:
-    """Return E[(e^{z} - 1)^order; z < 0] for z ~ N(0, x²): sum of binomials (-1)^(order-j) R(j)."""
-    binomials = [(-1) ** (order - j) * math.comb(order, j) for j in range(order + 1)]
-    y = np.minimum(x, _SMALL) / math.sqrt(2)
-    series = 0.0 * y
-    for n in range(30, order - 1, -1):
-        weight = sum(b * j**n for j, b in enumerate(binomials)) / math.gamma(n / 2 + 1)
-        series = -y * series + weight
-    series = 0.5 * (-y) ** order * series
-    direct = 0.5 * binomials[0] + sum(b * exponential_half(j * x) for j, b in enumerate(binomials) if j > 0)
-    return np.where(x < _SMALL, series, direct)[()]
+    """Return E[(e^z - 1)^order; z < 0] for z ~ N(0, x²): sum of binomials (-1)^(order-j) R(j)."""
+    if np.ndim(x):
+        return np.where(x < _SMALL, _series(order, np.minimum(x, _SMALL)), _direct(order, x))
+    return _series(order, float(x)) if x < _SMALL else _direct(order, x)
+
+
+def _series(order: int, x: Any) -> Any:
+    y = x / -math.sqrt(2)
+    total = 0.0 * y
+    for weight in reversed(_expansion(order)[1]):
+        total = y * total + weight
+    return 0.5 * y**order * total
+
+
+def _direct(order: int, x: Any) -> Any:
+    binomials = _expansion(order)[0]
+    total = 0.5 * binomials[0]
+    for j, coefficient in enumerate(binomials[1:], start=1):
+        total = total + coefficient * exponential_half(j * x)
+    return total
 
 
 def _make(name: str, scale: float, alpha: float, rate: float) -> Activation:
