@@ -1,0 +1,136 @@
+"""Small classification problems in the plane, and a split into training and test examples."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from varprop._random import generator
+from varprop._validation import check_integer, check_real
+from varprop.spec import Input
+
+
+def circles(n: int = 300, noise: float = 0.05, factor: float = 0.8, seed: int = 0) -> Input:
+    """Two noisy concentric circles, class 0 outside and class 1 inside.
+
+    Points are evenly spaced on each circle; the outer one has radius 1.
+
+    Parameters
+    ----------
+    n : int
+        Number of points, at least 2; half of them (rounded down) on the outer circle.
+    noise : float
+        Standard deviation of the Gaussian noise on both coordinates.
+    factor : float
+        Radius of the inner circle, between 0 and 1.
+    seed : int
+        Names the noise.
+
+    Returns
+    -------
+    Input
+        Shape (2, n), with labels.
+
+    Examples
+    --------
+    >>> x = circles(300)
+    >>> x.array().shape, x.labels.mean()
+    ((2, 300), np.float64(0.5))
+    """
+    n = check_integer("n", n, minimum=2)
+    factor = check_real("factor", factor, minimum=0.0, maximum=1.0)
+    labels = (np.arange(n) >= n // 2).astype(int)
+    turn = np.concatenate([np.arange(m) / m for m in (n // 2, n - n // 2)])
+    radius = np.where(labels == 0, 1.0, factor)
+    points = radius * np.stack([np.cos(2 * np.pi * turn), np.sin(2 * np.pi * turn)])
+    return _noisy(points, labels, noise, seed, f"circles({n}, noise={noise:g}, factor={factor:g})")
+
+
+def moons(n: int = 300, noise: float = 0.1, seed: int = 0) -> Input:
+    """Two interleaved half circles of radius 1, the second turned around and moved by (1, 0.5).
+
+    Parameters
+    ----------
+    n : int
+        Number of points, at least 2; half of them (rounded down) of class 0.
+    noise : float
+        Standard deviation of the Gaussian noise on both coordinates.
+    seed : int
+        Names the noise.
+
+    Examples
+    --------
+    >>> moons(100).array().shape
+    (2, 100)
+    """
+    n = check_integer("n", n, minimum=2)
+    labels = (np.arange(n) >= n // 2).astype(int)
+    angle = np.concatenate([np.linspace(0, np.pi, m) for m in (n // 2, n - n // 2)])
+    upper = np.stack([np.cos(angle), np.sin(angle)])
+    points = np.where(labels == 0, upper, np.array([[1.0], [0.5]]) - upper)
+    return _noisy(points, labels, noise, seed, f"moons({n}, noise={noise:g})")
+
+
+def spirals(n: int = 300, noise: float = 0.02, turns: float = 1.5, arms: int = 2, seed: int = 0) -> Input:
+    """Interleaved Archimedean spirals, one class per arm.
+
+    Parameters
+    ----------
+    n : int
+        Number of points, at least `arms`; they are dealt to the arms in turn.
+    noise : float
+        Standard deviation of the Gaussian noise on both coordinates.
+    turns : float
+        Revolutions of an arm from radius 0.1 to radius 1.
+    arms : int
+        Number of classes, at least 2.
+    seed : int
+        Names the noise.
+
+    Examples
+    --------
+    >>> spirals(90, arms=3).labels.max()
+    np.int64(2)
+    """
+    arms = check_integer("arms", arms, minimum=2)
+    n = check_integer("n", n, minimum=arms)
+    turns = check_real("turns", turns)
+    labels = np.arange(n) % arms
+    radius = 0.1 + 0.9 * (np.arange(n) // arms) / max(1, (n - 1) // arms)
+    angle = 2 * np.pi * (turns * radius + labels / arms)
+    points = radius * np.stack([np.cos(angle), np.sin(angle)])
+    return _noisy(points, labels, noise, seed, f"spirals({n}, noise={noise:g}, turns={turns:g}, arms={arms})")
+
+
+def split(data: Input, test: float = 0.2, seed: int = 0) -> tuple[Input, Input]:
+    """Return `data` in two parts at random: for training, and a share `test` for testing.
+
+    Parameters
+    ----------
+    data : Input
+        At least two examples.
+    test : float
+        Between 0 and 1; each part gets at least one example.
+    seed : int
+        Names the split.
+
+    Examples
+    --------
+    >>> [part.batch for part in split(circles(100), test=0.25)]
+    [75, 25]
+    """
+    check_integer("data.batch", data.batch, minimum=2)
+    share = check_real("test", test, minimum=0.0, maximum=1.0, exclusive=True)
+    held = min(max(1, round(share * data.batch)), data.batch - 1)
+    order = generator(seed, 0).permutation(data.batch)
+    parts = []
+    for name, columns in (("train", np.sort(order[held:])), ("test", np.sort(order[:held]))):
+        labels = None if data.labels is None else data.labels[columns]
+        parts.append(Input(data.array()[:, columns], f"{data.name}, {name}", labels))
+    return parts[0], parts[1]
+
+
+def _noisy(points: np.ndarray, labels: np.ndarray, noise: float, seed: int, name: str) -> Input:
+    noise = check_real("noise", noise, minimum=0.0)
+    rng = generator(check_integer("seed", seed, minimum=0), 0)
+    name = name if seed == 0 else f"{name[:-1]}, seed={seed})"
+    return Input(points + noise * rng.standard_normal(points.shape), name, labels)
