@@ -100,7 +100,7 @@ class Recording:
     def _rows(self, graph: Graph) -> Iterator[dict[str, Any]]:
         listed = sorted(self.values, key=lambda key: (key[0], key[1] != "", key[1]))
         for node in graph.nodes:
-            place = _place(self.case, node, node.index in graph.trunk)
+            place = _place(self.case, node, graph)
             place["weights"] = self.laws.get((node.index, "weight"), "")
             place["biases"] = self.laws.get((node.index, "bias"), "")
             if node.index in self.moments:
@@ -180,15 +180,15 @@ def _number(value: float) -> dict[str, Any]:
     return {"value": value, "log_value": logarithm}
 
 
-def _place(case: str, node: Node, trunk: bool) -> dict[str, Any]:
+def _place(case: str, node: Node, graph: Graph) -> dict[str, Any]:
     return {
         "case": case,
-        "activation": node.attributes.get("activation", ""),
+        "activation": node.attributes.get("activation", "") or graph.activation_after(node.index),
         "layer": node.index,
         "width": int(node.attributes.get("width", 0)),
         "module": node.module,
         "kind": node.kind,
         "op": node.op,
         "call": node.call,
-        "trunk": trunk,
+        "trunk": node.index in graph.trunk,
     }

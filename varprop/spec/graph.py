@@ -40,6 +40,13 @@ OPS = (
     "opaque",
 )
 
+WEIGHTED = frozenset(("linear", "convolution", "transposed_convolution", "attention", "recurrent"))
+"""Ops that multiply by a weight matrix."""
+PASSING = frozenset(
+    ("batch_norm", "layer_norm", "rms_norm", "group_norm", "dropout", "reshape", "scale", "max_pool", "average_pool")
+)
+"""Ops through which a weight's scale still meets the activation after them."""
+
 
 @dataclass(frozen=True)
 class Node:
@@ -132,6 +139,23 @@ class Graph:
             dominators[node.index] = above | {node.index}
         return dominators[self.output]
 
+    def activation_after(self, index: int) -> str:
+        """Return the spelling of the activation that the output of a node goes into, ``""`` if it goes elsewhere."""
+        found = self.follow(index, PASSING)
+        return str(found.attributes.get("activation", "")) if found is not None else ""
+
+    def weighted_depth(self, index: int) -> int:
+        """Return how many nodes with weights lie on the way to a node, itself included, along the longest way."""
+        return self._depths[index]
+
+    @cached_property
+    def _depths(self) -> Mapping[int, int]:
+        depths: dict[int, int] = {}
+        for node in self.nodes:
+            above = max((depths.get(source, 0) for source in node.sources), default=0)
+            depths[node.index] = above + (node.op in WEIGHTED)
+        return depths
+
     def ancestors(self, index: int) -> frozenset[int]:
         """Return every node from whose output the output of node `index` was computed, `INPUT` included."""
         found: set[int] = set()
@@ -142,6 +166,22 @@ class Graph:
                 found.add(source)
                 waiting.extend(self[source].sources if source > INPUT else ())
         return frozenset(found)
+
+    def plain(self) -> dict[str, Any]:
+        """Return the graph as plain data, for a table's ``attrs``; `from_plain` reads it back."""
+        keys = ("index", "module", "kind", "op", "call", "sources", "shape", "attributes", "parameters")
+        return {
+            "output": self.output,
+            "nodes": [
+                {key: dict(v) if key == "attributes" else v for key in keys for v in [getattr(node, key)]}
+                for node in self.nodes
+            ],
+        }
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> Graph:
+        """Build the graph that `plain` describes."""
+        return cls(tuple(Node(**node) for node in plain["nodes"]), plain["output"])
 
     def follow(self, index: int, through: Iterable[str]) -> Node | None:
         """Return the first node after `index` whose op is not one of `through`, if the way there does not fork."""

@@ -74,7 +74,10 @@ def _convolution(module: Any) -> Kind:
 
 def _batch_norm(module: Any) -> Kind:
     batch = module.training or not module.track_running_stats
-    return "batch_norm", {"eps": module.eps, "affine": module.affine, "from_batch": batch, "channel_axis": 1}
+    found = {"eps": module.eps, "from_batch": batch, "channel_axis": 1}
+    if not batch and not bool(module.running_mean.any()):
+        found["scale_square"] = float((1 / (module.running_var.double() + module.eps)).mean())
+    return "batch_norm", found
 
 
 def _group_norm(module: Any) -> Kind:

@@ -104,7 +104,7 @@ class DrawObserver:
             record.add(node.index, "attention_logit_variance", variance)
         elif node.op == "batch_norm":
             record.add(node.index, "batch_variance", channel_spread(inputs[0], 1))
-        elif node.op == "max_pool" and "window" in node.attributes:
+        elif node.op in ("max_pool", "average_pool") and "window" in node.attributes:
             record.add(node.index, "site_correlation", site_correlation(node.attributes["window"], inputs[0]))
         elif node.op == "linear" and inputs[0].dim() == 2 and not node.attributes.get("function"):
             self._input_squares[node.index] = row_squares(inputs[0])

@@ -1,0 +1,131 @@
+"""Activations and dropout."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from varprop.activations import Activation, activation
+from varprop.analytic.rules.signal import Array, Facts, Signal, reasons, worst
+from varprop.spec.graph import Node
+
+_POINTS = 512
+"""Different variances from which on they are rounded to four digits, to keep quadratures few."""
+_WIDE = "entries taken as Gaussian"
+_ANGLE = "one correlation taken for all pairs"
+
+
+def activate(node: Node, inputs: list[Signal], facts: Facts) -> Signal | None:
+    """phi(z): exact in the second moment for symmetric z and homogeneous phi, the Gaussian moments otherwise."""
+    phi, before = activation(node.attributes["activation"]), inputs[0]
+    homogeneous = phi.slopes is not None and before.fresh
+    if not homogeneous and not before.gaussian:
+        return None
+    if phi.slopes is not None and homogeneous:
+        second = before.second * (phi.slopes[0] ** 2 + phi.slopes[1] ** 2) / 2
+        order = before.order
+    else:
+        second = _moments(phi, before, "second_moment")
+        order = worst(before.order, "infinite")
+    linear = phi.slopes is not None and phi.slopes[0] == phi.slopes[1]
+    mean = before.mean * phi.slopes[0] if linear and phi.slopes else _moments(phi, before, "mean")
+    return Signal(
+        second,
+        mean,
+        node.shape,
+        data=_over_pairs(phi, before, before.data, second),
+        spread=_over_pairs(phi, before, before.spread, second),
+        fresh=before.fresh and linear,
+        order=order,
+        mean_order=worst(before.mean_order, order, "infinite"),
+        spread_order=worst(before.spread_order, "infinite"),
+        why=reasons(before.why, "" if order == before.order else _WIDE),
+    )
+
+
+def activate_back(node: Node, gradient: Array, inputs: list[Signal], facts: Facts) -> Array | None:
+    """delta = phi'(z) g."""
+    before = inputs[0]
+    phi = activation(node.attributes["activation"])
+    if phi.slopes is not None and before.fresh:
+        return gradient * ((phi.slopes[0] ** 2 + phi.slopes[1] ** 2) / 2)
+    if not before.gaussian:
+        return None
+    slopes = _moments(phi, before, "derivative_second_moment")
+    return gradient * (slopes if slopes.shape[1:] == gradient.shape[1:] else slopes.mean())
+
+
+def probabilities(node: Node, before: Signal, share: float) -> dict[str, tuple[float, str]]:
+    """Return (value, order) of saturated and inactive fraction and E phi'² for Gaussian z, by quantity."""
+    from varprop.activations import interval_probability
+
+    phi = activation(node.attributes["activation"])
+    if not before.gaussian:
+        return {}
+    variance = np.maximum(before.second - before.mean**2, 0.0)
+    even = phi.slopes is not None and before.fresh
+    order = worst(before.order, "infinite")
+    found = {"saturated_fraction": (float(np.mean(phi.saturation(share).probability(before.mean, variance))), order)}
+    inside = [interval_probability(low, high, before.mean, variance) for low, high in phi.inactive]
+    found["inactive_fraction"] = (float(np.mean(sum(inside))) if inside else 0.0, order if inside else "exact")
+    slopes = np.mean(_moments(phi, before, "derivative_second_moment"))
+    found["derivative_second_moment"] = (float(slopes), "exact" if even else order)
+    return found
+
+
+def dropout(node: Node, inputs: list[Signal], facts: Facts) -> Signal | None:
+    """Inverted dropout keeps 1 - p of the entries, scaled by its inverse: E h² grows by 1/(1 - p)."""
+    p, before = float(node.attributes["p"]), inputs[0]
+    if p == 0.0:
+        return replace(before, shape=node.shape)
+    if p >= 1.0:
+        return None
+    extra = float(before.second.mean()) * p / (1 - p)  # masks are independent: covariances stay as they were
+    return replace(
+        before,
+        second=before.second / (1 - p),
+        shape=node.shape,
+        data=None if before.data is None else before.data + extra,
+        spread=None if before.spread is None else before.spread + extra,
+        gaussian=False,
+    )
+
+
+def dropout_back(node: Node, gradient: Array, inputs: list[Signal], facts: Facts) -> Array | None:
+    """The same factor goes back."""
+    p = float(node.attributes["p"])
+    return None if p >= 1.0 else gradient / (1 - p)
+
+
+def _moments(phi: Activation, before: Signal, name: str) -> Array:
+    variance = np.maximum(before.second - before.mean**2, 0.0)
+    mean = np.broadcast_to(before.mean, variance.shape)
+    if variance.size <= _POINTS:
+        return np.asarray(getattr(phi.moments(variance, mean=mean, fields=(name,)), name), dtype=np.float64)
+    pairs = np.stack([_rounded(variance).ravel(), _rounded(mean).ravel()])
+    distinct, place = np.unique(pairs, axis=1, return_inverse=True)
+    values = getattr(phi.moments(distinct[0], mean=distinct[1], fields=(name,)), name)
+    return np.asarray(values, dtype=np.float64)[place.reshape(-1)].reshape(variance.shape)
+
+
+def _rounded(values: Array) -> Array:
+    with np.errstate(divide="ignore"):
+        digits = np.floor(np.log10(np.abs(values)))
+    step = 10.0 ** np.where(np.isfinite(digits), digits - 3, 0.0)
+    return np.asarray(np.round(values / step) * step)
+
+
+def _over_pairs(phi: Activation, before: Signal, between: float | None, second: Array) -> float | None:
+    """Variance of phi(z) over the data, from that of z: E phi² - E phi(z_a) phi(z_b) at the pairs' mean correlation."""
+    if between is None or not before.gaussian:
+        return None
+    total = before.level
+    if total <= 0 or np.any(before.mean != 0):
+        return None
+    covariance = float(np.clip(total - between, -total, total))
+    product = phi.pair_moments(total, total, covariance, fields=("product",)).product
+    same = phi.pair_moments(total, total, total, fields=("product",)).product
+    # As a share of the second moment: the mean over examples of E phi² is not E phi² at the mean.
+    share = 1.0 - float(product) / float(same) if float(same) > 0 else 0.0
+    return share * float(second.mean())

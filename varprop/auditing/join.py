@@ -1,0 +1,100 @@
+"""Put what theory expects beside what was measured, row by row, with a verdict."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from varprop.adapters.recording import Recording
+from varprop.analytic.graph import predict_graph
+from varprop.auditing.chains import find_chain, network_of, predict_chain
+from varprop.auditing.facts import facts_of, source_of
+from varprop.comparison import compare_frames
+from varprop.results.audit_schema import AUDIT_COLUMNS, audit_frame
+from varprop.results.schema import PREDICTED_COLUMNS, SIMULATED_COLUMNS, tidy
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_STAND_IN = {"gradient_activation": "gradient_input"}
+"""Quantities of an audit that are judged like one of the common contract (never both at one node)."""
+_JUDGED = (
+    "std_error", "ci_low", "ci_high", "difference", "z_score", "p_value", "p_adjusted", "margin", "order",
+    "verdict", "reason", "draws_needed",
+)  # fmt: skip
+
+
+def expect(recording: Recording, share: float, unit_head: bool) -> tuple[list[dict[str, Any]], Mapping[int, int]]:
+    """Predict a recording; return the rows, and from each node to the layer that its allowance counts."""
+    graph = recording.graph
+    chain = find_chain(graph)
+    network = network_of(chain, recording) if chain is not None else None
+    if chain is not None and network is not None:
+        return predict_chain(chain, network, recording, share)
+    rows = predict_graph(
+        graph, source_of(recording.source, graph), facts_of(recording), share=share, unit_head=unit_head
+    )
+    return rows, {node.index: max(graph.weighted_depth(node.index), 1) for node in graph.nodes}
+
+
+def join(
+    recording: Recording, *, share: float, unit_head: bool, margin: float, alpha: float, attrs: Mapping[str, Any]
+) -> pd.DataFrame:
+    """Return the table of an audit."""
+    measured = recording.frame()
+    expected, layers = expect(recording, share, unit_head)
+    wanted = {(row["layer"], row["parameter"], row["quantity"]): row for row in expected}
+    records = measured.to_dict("records")
+    here = {(row["layer"], row["parameter"], row["quantity"]) for row in records}
+    wanted = {key: row for key, row in wanted.items() if key in here}
+    verdicts = _judge(wanted, records, layers, margin, alpha)
+    rows = []
+    for record in records:
+        key = (record["layer"], record["parameter"], record["quantity"])
+        row = {name: record[name] for name in AUDIT_COLUMNS if name in record}
+        row |= {"measured": record["value"], "verdict": "unpredicted"}
+        if key in wanted:
+            row["predicted"] = wanted[key]["value"]
+        if key in verdicts:
+            row |= verdicts[key]
+        elif key in wanted:
+            row["reason"] = wanted[key]["reason"]
+        if key[2] == "initial_loss" and recording.loss_start is not None:
+            row["predicted"], why = recording.loss_start
+            row["order"], row["reason"] = "approximate", f"{why}: what an uninformed model starts at"
+        rows.append(row)
+    return audit_frame(rows, AUDIT_COLUMNS, attrs)
+
+
+def _judge(
+    wanted: Mapping[tuple[int, str, str], dict[str, Any]],
+    records: list[dict[str, Any]],
+    layers: Mapping[int, int],
+    margin: float,
+    alpha: float,
+) -> dict[tuple[int, str, str], dict[str, Any]]:
+    """Judge the predicted rows by the common rule; a node is a case, so that its parameters keep their rows."""
+    predicted, simulated, keys = [], [], []
+    for record in records:
+        key = (record["layer"], record["parameter"], record["quantity"])
+        expectation = wanted.get(key)
+        if expectation is None or math.isnan(expectation["value"]):
+            continue
+        place = {
+            "case": f"node {key[0]}",
+            "layer": layers.get(key[0], 1),
+            "width": max(record["width"], 1),
+            "quantity": _STAND_IN.get(key[2], key[2]),
+        }
+        keys.append(key)
+        predicted.append({**place, **{k: expectation[k] for k in ("value", "log_value", "order", "reason")}})
+        simulated.append({
+            **place, **{k: record[k] for k in SIMULATED_COLUMNS if k in record and k not in place},
+        })  # fmt: skip
+    if not keys:
+        return {}
+    theory, measurement = tidy(predicted, PREDICTED_COLUMNS), tidy(simulated, SIMULATED_COLUMNS)
+    table = compare_frames(theory, measurement, margin=margin, alpha=alpha)
+    rows = table.to_dict("records")
+    return {key: {name: row[name] for name in _JUDGED} for key, row in zip(keys, rows, strict=True)}
