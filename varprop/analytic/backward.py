@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from varprop.analytic.common import shared_average
 from varprop.analytic.gradients import Arriving, Gradients
-from varprop.analytic.heads import Start
+from varprop.analytic.head_start import Start
 from varprop.analytic.known_gradients import known_gradients
 from varprop.analytic.states import KnownLayer, LayerState
 

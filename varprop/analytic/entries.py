@@ -56,26 +56,84 @@ def label(exact: bool, reasons: tuple[str, ...]) -> tuple[str, str]:
     return ("approximate", joined(*reasons)) if reasons else ("infinite", "")
 
 
-def moment(logs: Array, exact: bool, reasons: tuple[str, ...], note: str = "") -> Entry:
+@dataclass(frozen=True)
+class Shift:
+    """What finite width adds to a prediction.
+
+    Attributes
+    ----------
+    values : ndarray
+        Shape (B,): to the logarithm of a moment, to any other number itself.
+    choice : str
+        ``best``, ``1/n`` or ``infinite``: whether to add it, or only to allow for it.
+    doubt : str
+        Why it cannot be trusted, or is not known; empty if it can.
+    """
+
+    values: Array
+    choice: str
+    doubt: str = ""
+
+    def settle(self, plain: float, corrected: float, scale: float) -> tuple[float, str, str, float]:
+        """Return the value to state, its order, a remark, and the allowance for what is left out.
+
+        The next order is taken as large as the first one's square, in units of `scale`.
+        """
+        size = abs(corrected - plain)
+        if not np.isfinite(size):
+            return plain, "infinite", self.doubt, float("nan")
+        if self.choice == "infinite" or (self.choice == "best" and self.doubt):
+            return plain, "infinite", self.doubt, size
+        return corrected, "1/n", self.doubt, size * min(1.0, size / scale) if scale > 0.0 else size
+
+
+NO_SHIFT = Shift(np.full(1, np.nan), "infinite")
+
+
+def moment(
+    logs: Array, exact: bool, reasons: tuple[str, ...], note: str = "", shift: Shift = NO_SHIFT
+) -> Entry:
     """Return the mean over inputs of exp(`logs`), kept in log space."""
     if np.isnan(logs).any():
         return unpredicted(note or "moments of the activation are not available here")
-    top = logs.max()
-    log_value = float(top if np.isinf(top) else top + np.log(np.mean(np.exp(logs - top))))
     order, reason = label(exact, reasons)
+    log_value, allowance = _log_mean(logs), 0.0 if exact else float("nan")
+    if order == "infinite" and np.isfinite(log_value):
+        # Relative to the value, so that neither can overflow.
+        change = float(np.expm1(_log_mean(logs + shift.values) - log_value))
+        factor, order, reason, rest = shift.settle(1.0, 1.0 + change, 1.0)
+        log_value += float(np.log(factor))
+        with np.errstate(over="ignore"):
+            allowance = float(rest * np.exp(log_value))
     if log_value > _OVERFLOW:
-        return Entry(float("inf"), log_value, order, joined("overflow", reason))
+        return Entry(float("inf"), log_value, order, joined("overflow", reason), allowance)
     if -np.inf < log_value < _VANISH:
-        return Entry(0.0, log_value, order, joined("vanished", reason))
-    return Entry(float(np.exp(log_value)), log_value, order, reason, 0.0 if exact else float("nan"))
+        return Entry(0.0, log_value, order, joined("vanished", reason), allowance)
+    return Entry(float(np.exp(log_value)), log_value, order, reason, allowance)
 
 
-def number(values: Array, exact: bool, reasons: tuple[str, ...], note: str = "") -> Entry:
-    """Return the mean over inputs of `values`, which may have any sign."""
-    value = float(np.mean(values)) if np.isfinite(values).all() else float("nan")
-    order, reason = label(exact, reasons)
+def _log_mean(logs: Array) -> float:
+    top = logs.max()
+    return float(top if not np.isfinite(top) else top + np.log(np.mean(np.exp(logs - top))))
+
+
+def number(
+    values: Array,
+    exact: bool,
+    reasons: tuple[str, ...],
+    note: str = "",
+    shift: Shift = NO_SHIFT,
+    scale: float = 1.0,
+    bounds: tuple[float, float] = (-np.inf, np.inf),
+) -> Entry:
+    """Return the mean over inputs of `values`, which may have any sign; `scale` is their natural unit."""
     if np.isnan(values).any():
         return unpredicted(note or "moments of the activation are not available here")
+    order, reason = label(exact, reasons)
     if np.isinf(values).any():
         return Entry(float(values[np.isinf(values)][0]), float("nan"), order, joined("overflow", reason))
-    return Entry(value, float("nan"), order, reason, 0.0 if exact else float("nan"))
+    value, allowance = float(np.mean(values)), 0.0 if exact else float("nan")
+    if order == "infinite":
+        corrected = float(np.mean(np.clip(values + shift.values, *bounds)))
+        value, order, reason, allowance = shift.settle(value, corrected, scale)
+    return Entry(value, float("nan"), order, reason, allowance)

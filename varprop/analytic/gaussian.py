@@ -36,11 +36,17 @@ class Nodes:
         Standardized points (z - m)/sigma of the mixture component they belong to, shape (N, B).
     weights : ndarray
         Shape (N, B); each column sums to 1.
+    std : ndarray
+        Standard deviation of that component, shape (N, B).
+    ratio : ndarray
+        Variance shared by all components (`UnitLaw.log_variance`) over that of the component, shape (N, B).
     """
 
     z: Array
     g: Array
     weights: Array
+    std: Array
+    ratio: Array
 
     def average(self, values: Array) -> Array:
         """Return the averages of `values` at the points, shape (B,)."""
@@ -67,7 +73,10 @@ def gaussian_nodes(unit: UnitLaw, kinks: Iterable[float] = ()) -> Nodes:
     weights = weights * shares
     z = means + std * g
     count = means.shape[-1]
-    return Nodes(*(np.moveaxis(a, 2, 0).reshape(-1, count) for a in (z, g, weights)))
+    with np.errstate(invalid="ignore"):
+        ratio = np.nan_to_num(np.exp(unit.log_variance - logs), nan=0.0)
+    spread = (z, g, weights, np.broadcast_to(std, z.shape), np.broadcast_to(ratio, z.shape))
+    return Nodes(*(a.reshape(-1, count) for a in spread))
 
 
 def gaussian_average(f: Callable[[Array], Array], unit: UnitLaw, kinks: Iterable[float] = ()) -> Array:

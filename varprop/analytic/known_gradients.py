@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from varprop.analytic.gradients import Gradients
-from varprop.analytic.heads import Start
+from varprop.analytic.head_start import Start
 from varprop.analytic.states import KnownLayer
 
 if TYPE_CHECKING:

@@ -5,14 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 
+import numpy as np
+
 from varprop._validation import check_one_of, check_real
 from varprop.activations import DEFAULT_SHARE
 from varprop.analytic.backward import backward
-from varprop.analytic.entries import Entry, number, unpredicted
+from varprop.analytic.entries import Entry, Shift, joined, number, unpredicted
+from varprop.analytic.fluctuations import Fluctuation, backward_fluctuations, forward_fluctuations
 from varprop.analytic.forward import forward
+from varprop.analytic.head_start import Start
 from varprop.analytic.heads import start
 from varprop.analytic.rows import gradient_entries, known_entries, random_entries
-from varprop.analytic.states import KnownLayer
+from varprop.analytic.states import KnownLayer, LayerState
 from varprop.results.schema import PREDICTED_COLUMNS, tidy
 from varprop.spec import Network
 
@@ -80,29 +84,35 @@ def predicted_entries(network: Network, order: str, share: float) -> list[dict[s
     states = forward(network)
     head = start(network, states[-1])
     gradients = backward(states, head)
+    finite = forward_fluctuations(states)
+    finite_gradients = backward_fluctuations(states, finite, head)
+    note = joined(head.reason, *(s.averages.reason for s in states if isinstance(s, LayerState)))
     tables: list[dict[str, Entry]] = []
-    note = head.reason
-    for state in reversed(states):
-        # The pass comes from above: what is missing there is missing everywhere below.
-        note = note if isinstance(state, KnownLayer) else note or state.averages.reason
-    for state, gradient in zip(states, gradients, strict=True):
-        known = isinstance(state, KnownLayer)
-        entries = (
-            known_entries(state, share) if isinstance(state, KnownLayer) else random_entries(state, share)
-        )
-        entries |= gradient_entries(gradient, note)
-        entries |= _batch_entries(network, entries, known)
+    for state, here, gradient, there in zip(states, finite, gradients, finite_gradients, strict=True):
+        if isinstance(state, KnownLayer) or here is None:
+            entries = known_entries(state, share)  # type: ignore[arg-type]
+        else:
+            entries = random_entries(state, here, share, order)
+        entries |= gradient_entries(gradient, there, order, note)
+        entries |= _batch_entries(network, entries)
         tables.append(entries)
     if head.loss is not None:
-        tables[-1]["initial_loss"] = number(
-            head.loss, head.exact_loss, _last_reasons(states[-1]), head.reason
-        )
+        tables[-1]["initial_loss"] = _loss(head, states[-1], finite[-1], order)
     if order == "exact":
         tables = [{name: _only_exact(entry) for name, entry in table.items()} for table in tables]
     return tables
 
 
-def _batch_entries(network: Network, entries: dict[str, Entry], known: bool) -> dict[str, Entry]:
+def _loss(head: Start, last: KnownLayer | LayerState, finite: Fluctuation | None, order: str) -> Entry:
+    assert head.loss is not None
+    if isinstance(last, KnownLayer) or finite is None:
+        return number(head.loss, head.exact_loss, ())
+    change = head.loss_first * finite.shift + head.loss_second * finite.second
+    shift = Shift(change, order, finite.reason)
+    return number(head.loss, head.exact_loss, last.reasons, head.reason, shift, float(np.mean(head.loss)))
+
+
+def _batch_entries(network: Network, entries: dict[str, Entry]) -> dict[str, Entry]:
     why = "needs the covariance of two inputs"
     if network.input.batch == 1:
         return {
@@ -111,10 +121,6 @@ def _batch_entries(network: Network, entries: dict[str, Entry], known: bool) -> 
         }
     names = ("dead_fraction", "gradient_weight_batch", "data_variance", "correlation")
     return {name: unpredicted(why) for name in names}
-
-
-def _last_reasons(state: Any) -> tuple[str, ...]:
-    return () if isinstance(state, KnownLayer) else state.reasons
 
 
 def _only_exact(entry: Entry) -> Entry:

@@ -2,57 +2,86 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from varprop.analytic.entries import Entry, moment, number
+from varprop.analytic.entries import NO_SHIFT, Entry, Shift, moment, number
+from varprop.analytic.fluctuations import Fluctuation, GradientFluctuation
 from varprop.analytic.gradients import Gradients
+from varprop.analytic.responses import set_responses
 from varprop.analytic.sets import Interval, probability, tails
 from varprop.analytic.states import KnownLayer, LayerState
 
 Array = NDArray[np.float64]
 
-FORWARD = (
-    "preactivation_mean",
-    "preactivation_variance",
-    "preactivation_second_moment",
-    "activation_mean",
-    "activation_second_moment",
-    "saturated_fraction",
-    "inactive_fraction",
-    "derivative_second_moment",
-)
+LARGE = 0.5
+"""Relative corrections beyond this are not trusted: the next order would be a quarter of the value."""
+
+STRONGEST_KURTOSIS = 0.6
+"""Excess kurtosis of a sum up to which its law is corrected by the fourth cumulant (Edgeworth)."""
 
 
-def gradient_entries(gradients: Gradients, note: str) -> dict[str, Entry]:
+def gradient_entries(
+    gradients: Gradients, finite: GradientFluctuation | None, choice: str, note: str
+) -> dict[str, Entry]:
     """Return the gradient quantities of one layer."""
     why = gradients.reasons
+    shifts = dict.fromkeys(("preactivation", "weight", "input"), NO_SHIFT)
+    if finite is not None:
+        for name in shifts:
+            values = getattr(finite, name)
+            shifts[name] = Shift(values, choice, finite.reason or _doubt(np.abs(values)))
+    before = moment(gradients.log_preactivation, gradients.exact, why, note, shifts["preactivation"])
     return {
-        "gradient_preactivation": moment(gradients.log_preactivation, gradients.exact, why, note),
-        "gradient_weight": moment(gradients.log_weight, gradients.exact_weight, why, note),
-        "gradient_bias": moment(gradients.log_preactivation, gradients.exact, why, note),
-        "gradient_input": moment(gradients.log_input, gradients.exact_input, why, note),
+        "gradient_preactivation": before,
+        "gradient_weight": moment(gradients.log_weight, gradients.exact_weight, why, note, shifts["weight"]),
+        "gradient_bias": before,
+        "gradient_input": moment(gradients.log_input, gradients.exact_input, why, note, shifts["input"]),
     }
 
 
-def random_entries(state: LayerState, share: float) -> dict[str, Entry]:
+def random_entries(state: LayerState, finite: Fluctuation, share: float, choice: str) -> dict[str, Entry]:
     """Return the forward quantities of one random layer."""
-    unit, means, exact, why = state.unit, state.averages, state.exact, state.reasons
-    shape = (*why, state.shape_reason) if state.shape_reason else why
-    note = means.reason
-    log_derivative, exact_derivative = means.log_derivative, state.exact_derivative
+    state, shape = _edgeworth(state, finite)
+    unit, means, exact, why, a = state.unit, state.averages, state.exact, state.reasons, finite.answer
+    doubt = finite.reason or _doubt(finite.spread + np.abs(finite.shift) + np.abs(finite.kurtosis) / 3.0)
+
+    def moved(first: Array, second: Array, of: Array | None = None) -> Shift:
+        if state.shape_reason:
+            return NO_SHIFT
+        change = first * finite.shift + second * finite.second
+        return Shift(change if of is None else np.log1p(np.maximum(change * of, -0.9)), choice, doubt)
+
+    one, none = np.ones_like(state.zero), np.zeros_like(state.zero)
+    with np.errstate(over="ignore", invalid="ignore"):
+        # The shift concerns the Gaussian part of the variance; a mean, and a bias of another law, stay.
+        of_variance = np.exp(unit.log_variance - _finite(unit.log_total_variance))
+        of_second = np.exp(unit.log_variance - _finite(unit.log_second_moment))
+        level = float(np.sqrt(np.mean(np.exp(means.log_second_moment))))
     return {
         "preactivation_mean": number(unit.mean, exact.mean, why),
-        "preactivation_variance": moment(unit.log_total_variance, exact.variance, why),
-        "preactivation_second_moment": moment(unit.log_second_moment, exact.variance and exact.mean, why),
-        "activation_mean": number(means.mean, state.exact_mean, shape, note),
-        "activation_second_moment": moment(means.log_second_moment, state.exact_second_moment, shape, note),
-        "saturated_fraction": _fraction(state, saturation_set(state, share), shape),
-        "inactive_fraction": _fraction(state, state.activation.inactive, shape),
-        "derivative_second_moment": moment(log_derivative, exact_derivative, shape, note),
-    }
+        "preactivation_variance": moment(
+            unit.log_total_variance, exact.variance, why, "", moved(one, none, of_variance)
+        ),
+        "preactivation_second_moment": moment(
+            unit.log_second_moment, exact.variance and exact.mean, why, "", moved(one, none, of_second)
+        ),
+        "activation_mean": number(
+            means.mean, state.exact_mean, shape, means.reason, moved(a.mean2, a.mean4), level
+        ),
+        "activation_second_moment": moment(
+            means.log_second_moment, state.exact_second_moment, shape, means.reason,
+            moved(a.square2, a.square4, one),
+        ),
+        "saturated_fraction": _fraction(state, finite, saturation_set(state, share), shape, choice, doubt),
+        "inactive_fraction": _fraction(state, finite, state.activation.inactive, shape, choice, doubt),
+        "derivative_second_moment": moment(
+            means.log_derivative, state.exact_derivative, shape, means.reason,
+            moved(a.slope2, a.slope4, one),
+        ),
+    }  # fmt: skip
 
 
 def saturation_set(state: LayerState | KnownLayer, share: float) -> tuple[Interval, ...]:
@@ -61,7 +90,32 @@ def saturation_set(state: LayerState | KnownLayer, share: float) -> tuple[Interv
     return tails(ends.low, ends.high)
 
 
-def _fraction(state: LayerState, intervals: tuple[Interval, ...], why: tuple[str, ...]) -> Entry:
+def _edgeworth(state: LayerState, finite: Fluctuation) -> tuple[LayerState, tuple[str, ...]]:
+    """Correct the averages of a first layer with non-Gaussian weights by the fourth cumulant."""
+    if not state.shape_reason:
+        return state, state.reasons
+    if np.abs(state.unit.kurtosis).max() > STRONGEST_KURTOSIS:
+        why = "its excess kurtosis is too large to correct for, so it is taken as Gaussian"
+        return state, (*state.reasons, f"{state.shape_reason}; {why}")
+    a, weight, means = finite.answer, state.unit.kurtosis / 3.0, state.averages
+    corrected = replace(
+        means,
+        mean=means.mean + a.mean4 * weight,
+        log_second_moment=means.log_second_moment + np.log1p(np.maximum(a.square4 * weight, -0.9)),
+        log_derivative=means.log_derivative + np.log1p(np.maximum(a.slope4 * weight, -0.9)),
+    )
+    why = f"{state.shape_reason}; corrected to the fourth cumulant"
+    return replace(state, averages=corrected), (*state.reasons, why)
+
+
+def _fraction(
+    state: LayerState,
+    finite: Fluctuation,
+    intervals: tuple[Interval, ...],
+    why: tuple[str, ...],
+    choice: str,
+    doubt: str,
+) -> Entry:
     if not intervals:
         return number(np.zeros_like(state.zero), True, ())
     means, logs, weights = state.unit.components()
@@ -74,7 +128,22 @@ def _fraction(state: LayerState, intervals: tuple[Interval, ...], why: tuple[str
     if only_signs and state.exact.mirrored and state.no_atoms:
         at_zero = float(any(low <= 0.0 <= high for low, high in intervals))
         return number((1.0 - state.zero) * share + state.zero * at_zero, True, ())
-    return number(share, False, why)
+    second, fourth = set_responses(state, intervals)
+    if state.shape_reason:
+        if np.abs(state.unit.kurtosis).max() <= STRONGEST_KURTOSIS:
+            share = np.clip(share + fourth * state.unit.kurtosis / 3.0, 0.0, 1.0)
+        return number(share, False, why)
+    moved = Shift(second * finite.shift + fourth * finite.second, choice, doubt)
+    return number(share, False, why, shift=moved, bounds=(0.0, 1.0))
+
+
+def _doubt(sizes: Array) -> str:
+    worst = float(sizes.max()) if sizes.size else 0.0
+    return f"the 1/n correction of {worst:.0%} is too large to trust" if worst > LARGE else ""
+
+
+def _finite(logs: Array) -> Array:
+    return np.where(np.isneginf(logs), 0.0, logs)
 
 
 def known_entries(layer: KnownLayer, share: float) -> dict[str, Entry]:
@@ -83,9 +152,10 @@ def known_entries(layer: KnownLayer, share: float) -> dict[str, Entry]:
     with np.errstate(over="ignore", divide="ignore"):
         actual = z.values * np.exp(z.log_scale)
         log_slope = np.log(np.mean(np.square(layer.slopes), axis=0))
-    inside: Callable[[tuple[Interval, ...]], Array] = lambda intervals: probability(  # noqa: E731
-        intervals, actual, np.zeros_like(actual)
-    ).mean(axis=0)
+
+    def inside(intervals: tuple[Interval, ...]) -> Array:
+        return np.asarray(probability(intervals, actual, np.zeros_like(actual)).mean(axis=0))
+
     return {
         "preactivation_mean": number(z.mean, True, ()),
         "preactivation_variance": moment(np.full(z.log_scale.shape, -np.inf), True, ()),
