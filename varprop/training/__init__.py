@@ -6,7 +6,8 @@ and which units stay alike, and holds it beside the theory. Both work on any spe
 
 from __future__ import annotations
 
+from varprop.training.breaking import symmetry
 from varprop.training.datasets import circles, moons, spirals, split
 from varprop.training.trainer import Training, train
 
-__all__ = ["Training", "circles", "moons", "spirals", "split", "train"]
+__all__ = ["Training", "circles", "moons", "spirals", "split", "symmetry", "train"]
