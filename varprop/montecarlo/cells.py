@@ -142,15 +142,13 @@ class Cells:
             share = np.exp(top - self.moments.log_value()) / np.maximum(self.moments.count, 1)
         return np.nan_to_num(share)
 
-    def median(self, cell: int) -> tuple[float, float]:
-        """Return the median of a cell and the natural logarithm of its magnitude."""
-        value, exponent = self.sketch.median(cell)
-        places = [(float(end[0, cell]), int(end[1, cell])) for end in (self.low, self.high)]
-        for end, sign in zip(places, (1, -1), strict=True):
-            if sign * _compare((value, exponent), end) < 0:
-                value, exponent = end
-        pair = np.float64(value), np.int64(exponent)
-        return float(shifted(*pair)), float(logarithm(*pair))
+    def medians(self) -> Array:
+        """Return the medians, within the least and greatest value."""
+        median = self.sketch.medians()
+        for end, sign in ((self.low, 1), (self.high, -1)):
+            beyond = sign * _compare(median, (end[0], end[1])) < 0
+            median = np.where(beyond, end[0], median[0]), np.where(beyond, end[1], median[1])
+        return shifted(median[0], median[1])
 
     def arrays(self) -> dict[str, Array]:
         """Return everything as named plain arrays."""

@@ -52,8 +52,9 @@ def estimates(plan: Plan, statistics: Statistics) -> pd.DataFrame:
         for the estimator ``control``, ``attrs["variance_ratio"]`` how many times smaller it made the variance.
     """
     network = plan.network
-    rows, logs, ratios = [], [], []
     table = _columns(statistics)
+    heavy = _heavy(statistics)
+    rows, logs, ratios = [], [], []
     batch = network.input.batch
     for number, layer in enumerate(network.layers, start=1):
         head = {
@@ -75,8 +76,7 @@ def estimates(plan: Plan, statistics: Statistics) -> pd.DataFrame:
             row = {column: values[place] for column, values in table.items()}
             logs.append(row.pop("log_scale"))
             ratios.append(row.pop("variance_ratio"))
-            row["median"] = statistics.cells.median(place)[0]
-            row["reason"] = _reason(plan, statistics, row, name, place)
+            row["reason"] = _reason(plan, row, row.pop("tiny"), bool(heavy[number - 1, PLACE[name]]))
             if QUANTITIES[name].kind == "fraction":
                 row["ci_low"], row["ci_high"] = max(row["ci_low"], 0.0), min(row["ci_high"], 1.0)
             rows.append(head | {"quantity": name} | row)
@@ -116,6 +116,8 @@ def _columns(statistics: Statistics) -> dict[str, Any]:
         "std_error": error.tolist(),
         "ci_low": low.tolist(),
         "ci_high": high.tolist(),
+        "median": statistics.cells.medians().tolist(),
+        "tiny": ((value == 0.0) & (moments.mean != 0.0)).tolist(),
         "n_draws": moments.count.tolist(),
         "log_scale": list(zip(logs.value().tolist(), scatter.tolist(), strict=True)),
         "variance_ratio": ratio.tolist(),
@@ -134,29 +136,32 @@ def _rounding(statistics: Statistics, value: Any) -> Any:
     return statistics.rounding * size.reshape(-1)
 
 
-def _reason(plan: Plan, statistics: Statistics, row: dict[str, Any], name: str, place: int) -> str:
-    cells = statistics.cells
-    if cells.overflows[place]:
-        return "overflow"
-    if not row["n_draws"]:
+def _reason(plan: Plan, row: dict[str, Any], tiny: bool, heavy: bool) -> str:
+    if not row["n_draws"] and not math.isinf(row["value"]):
         return f"not given by the {plan.sampler} sampler"
     if math.isinf(row["value"]):
         return "overflow"
-    if row["value"] == 0.0 and cells.moments.mean[place] != 0.0:
+    if tiny:
         return "vanished"
-    return "heavy_tail" if _heavy(statistics, name, place) else ""
+    return "heavy_tail" if heavy else ""
 
 
-def _heavy(statistics: Statistics, name: str, place: int) -> bool:
-    scale = "preactivation_second_moment" if name == "correlation" else QUANTITIES[name].scale
-    if scale is not None:
-        # A mean or a ratio is as heavy as the second moment it is measured by.
-        place += PLACE[scale] - PLACE[name]
-    elif QUANTITIES[name].kind not in ("moment", "loss"):
-        return False
-    spread, positive = statistics.cells.sketch.upper_log_spread(place)
-    share = statistics.cells.largest_share()[place] if statistics.draws >= _MANY else 0.0
-    return bool((positive >= _SOME and spread > HEAVY_LOG_VARIANCE) or share > HEAVY_SHARE)
+def _heavy(statistics: Statistics) -> Any:
+    """Say of every layer and quantity whether few draws decide its mean, shape (depth, quantities)."""
+    spread, positive = statistics.cells.sketch.upper_log_spreads()
+    heavy = (positive >= _SOME) & (spread > HEAVY_LOG_VARIANCE)
+    if statistics.draws >= _MANY:
+        heavy |= statistics.cells.largest_share() > HEAVY_SHARE
+    heavy = heavy.reshape(statistics.depth, -1)
+    own = heavy.copy()
+    for name, quantity in QUANTITIES.items():
+        # A mean or a ratio is as heavy as the second moment it is measured by; a fraction never is.
+        scale = "preactivation_second_moment" if name == "correlation" else quantity.scale
+        if scale is not None:
+            own[:, PLACE[name]] = heavy[:, PLACE[scale]]
+        elif quantity.kind == "fraction":
+            own[:, PLACE[name]] = False
+    return own
 
 
 def _histograms(plan: Plan, statistics: Statistics) -> tuple[Histogram, ...]:

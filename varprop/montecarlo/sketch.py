@@ -25,6 +25,8 @@ CAPACITY = 512
 _BITS = 7
 # Puts every binary exponent that can occur above 0, so that 0 itself has a bin between the signs.
 _OFFSET = 1 << 22
+# Keys fit in this many bits, sign included.
+_WORD = 40
 
 
 def ranked(mantissa: Array, power: Array) -> Array:
@@ -78,61 +80,67 @@ class Sketch:
             key = sketch.key >> full[sketch.cell].astype(np.int64)
             sketch = Sketch(*_joined(sketch.cell, key, sketch.count), sketch.level + full)
 
-    def median(self, cell: int) -> tuple[float, int]:
-        """Return the median of a cell as (value, binary exponent); NaN for an empty cell."""
-        first, last = np.searchsorted(self.cell, [cell, cell + 1])
-        counts = self.count[first:last]
-        if not len(counts):
-            return float("nan"), 0
-        half = counts.sum() / 2
-        upper = np.cumsum(counts)
-        place = int(np.searchsorted(upper, half))
-        low, high = (self._edge(self.key[first + place] + step, self.level[cell]) for step in (0, 1))
-        share = (half - upper[place] + counts[place]) / counts[place]
-        exponent = max(low[1], high[1])
-        ends = [float(shifted(np.float64(v), e - exponent)) for v, e in (low, high)]
-        return ends[0] + float(share) * (ends[1] - ends[0]), exponent
+    def medians(self) -> tuple[Array, Array]:
+        """Return the medians of all cells as values and binary exponents; NaN for an empty cell."""
+        total, before = self._totals(self.count)
+        upper = np.cumsum(self.count)
+        place = np.searchsorted(upper, before + total / 2)
+        place = np.minimum(place, len(upper) - 1) if len(upper) else place
+        empty = total == 0
+        if empty.all():
+            return np.full(len(total), np.nan), np.zeros(len(total), np.int64)
+        key, counts = self.key[place], self.count[place]
+        low, high = (_edge((key + step) << self.level) for step in (0, 1))
+        share = (before + total / 2 - upper[place] + counts) / counts
+        exponent = np.maximum(low[1], high[1])
+        ends = [shifted(value, power - exponent) for value, power in (low, high)]
+        return np.where(empty, np.nan, ends[0] + share * (ends[1] - ends[0])), exponent
 
-    def upper_log_spread(self, cell: int) -> tuple[float, int]:
-        """Return the mean square of ``log(v / median)`` over the positive values above their median, and how many.
+    def upper_log_spreads(self) -> tuple[Array, Array]:
+        """Return each cell's mean square of ``log(v / median)`` over positive values from the median up.
 
         For a log-normal law this is the variance of the logarithm; small values, which do a mean no harm, have
-        no part in it.
+        no part in it. The second array counts the positive values.
         """
-        first, last = np.searchsorted(self.cell, [cell, cell + 1])
-        key, count = self.key[first:last], self.count[first:last]
-        positive = key > 0
-        key, count = key[positive], count[positive]
-        if not len(key):
-            return 0.0, 0
-        # The key is piecewise linear in the number and grows by a constant per doubling: log2 to within 0.09.
-        place = (key + 0.5) * 2.0 ** (float(self.level[cell]) - _BITS)
+        positive = np.where(self.key > 0, self.count, 0)
+        total, before = self._totals(positive)
+        upper = np.cumsum(positive)
+        # The key is piecewise linear in the number and grows by a constant per doubling.
+        place = (self.key + 0.5) * 2.0 ** (self.level[self.cell] - _BITS)
         octave = np.floor(place)
         log = math.log(2.0) * octave + np.log1p(place - octave)
-        upper = np.cumsum(count)
-        middle = int(np.searchsorted(upper, upper[-1] / 2))
-        weights = count[middle:]
-        gaps = log[middle:] - log[middle]
-        return float(weights @ gaps**2 / weights.sum()), int(upper[-1])
+        middle = np.searchsorted(upper, before + total / 2)
+        reference = log[np.minimum(middle, len(log) - 1)] if len(log) else np.zeros(len(total))
+        weight = np.where(np.arange(len(log)) >= middle[self.cell], positive, 0)
+        squares = weight * (log - reference[self.cell]) ** 2
+        cells = len(total)
+        above = np.maximum(np.bincount(self.cell, weight, cells), 1)
+        return np.bincount(self.cell, squares, cells) / above, total
 
-    def _edge(self, key: int, level: int) -> tuple[float, int]:
-        """Return the end of a bin nearer to minus infinity, as (value, binary exponent)."""
-        place = int(key) << int(level)
-        # A negative bin's key counts from 0 downwards, so its lower end belongs to the next magnitude.
-        magnitude = 1 - place if place < 0 else place
-        if magnitude >> _BITS <= 1:
-            return 0.0, 0
-        leading = magnitude & ((1 << _BITS) - 1)
-        value = 0.5 + leading * 2.0 ** -(_BITS + 1)
-        return (-value if place < 0 else value), (magnitude >> _BITS) - _OFFSET
+    def _totals(self, count: Array) -> tuple[Array, Array]:
+        """Return the sum of `count` over each cell's bins, and over all cells before it."""
+        total = np.bincount(self.cell, count, len(self.level)).astype(np.int64)
+        return total, np.cumsum(total) - total
+
+
+def _edge(place: Array) -> tuple[Array, Array]:
+    """Return the ends of bins nearer to minus infinity, as values and binary exponents."""
+    # A negative bin's key counts from 0 downwards, so its lower end belongs to the next magnitude.
+    magnitude = np.where(place < 0, 1 - place, place)
+    exponent = magnitude >> _BITS
+    value = 0.5 + (magnitude & ((1 << _BITS) - 1)) * 2.0 ** -(_BITS + 1)
+    zero = exponent <= 1
+    return np.where(zero, 0.0, np.where(place < 0, -value, value)), np.where(zero, 0, exponent - _OFFSET)
 
 
 def _joined(cell: Array, key: Array, count: Array) -> tuple[Array, Array, Array]:
     """Sort bins by cell and key, and add the counts of equal ones."""
-    order = np.lexsort((key, cell))
-    cell, key, count = cell[order], key[order], count[order]
-    new = np.ones(len(cell), bool)
-    new[1:] = (cell[1:] != cell[:-1]) | (key[1:] != key[:-1])
+    both = (cell << _WORD) + (key + (1 << (_WORD - 1)))
+    order = np.argsort(both, kind="stable")
+    both, count = both[order], count[order]
+    new = np.ones(len(both), bool)
+    np.not_equal(both[1:], both[:-1], out=new[1:])
     starts = np.flatnonzero(new)
     total = np.add.reduceat(count, starts) if len(starts) else count
-    return cell[starts], key[starts], total.astype(np.int64)
+    both = both[starts]
+    return both >> _WORD, (both & ((1 << _WORD) - 1)) - (1 << (_WORD - 1)), total
