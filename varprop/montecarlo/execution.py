@@ -184,21 +184,17 @@ class _Run:
         return lost
 
     def _retry(self, lost: list[tuple[_Job, BaseException]]) -> None:
-        if any(isinstance(error, BrokenExecutor) for _, error in lost):
-            job, error = lost[0]
-            if not isinstance(self.executor, ProcessPool):
-                raise WorkerError(
-                    f"{self._name(job)}: a worker of the executor you passed has died and its pool is broken "
-                    f"({error}); with a store, run again with a fresh pool to go on from here"
-                ) from error
-            self.executor.restart()
-            lost = self._collect()  # now every block that the broken pool had is among them
         job, error = max(lost, key=lambda pair: pair[0].attempts)
+        if isinstance(error, BrokenExecutor) and not isinstance(self.executor, ProcessPool):
+            raise WorkerError(
+                f"{self._name(job)}: a worker of the executor you passed has died and its pool is broken "
+                f"({error}); with a store, run again with a fresh pool to go on from here"
+            ) from error
         if job.attempts >= ATTEMPTS:
             raise WorkerError(
-                f"{self._name(job)}: its worker died {job.attempts} times ({type(error).__name__}); often "
-                "the machine is out of memory: try fewer workers or a smaller block_size. A script that "
-                "starts workers needs its top level under: if __name__ == '__main__'"
+                f"{self._name(job)}: its worker died {job.attempts} times ({error}); often the machine is "
+                "out of memory: try fewer workers or a smaller block_size. A script that starts workers "
+                "needs its top level under: if __name__ == '__main__'"
             ) from error
         for job, _ in lost:
             self._submit(job)

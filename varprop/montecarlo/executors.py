@@ -11,6 +11,9 @@ from varprop._validation import InputError, check_integer, described
 from varprop.montecarlo.blocks import Plan
 from varprop.montecarlo.pools import Here, ProcessPool
 
+CONNECT_SECONDS = 10
+"""How long to wait for a Dask scheduler to answer."""
+
 _WORKERS_UNKNOWN = 32
 
 
@@ -117,7 +120,7 @@ def _dask(address: str) -> Iterator[Executor]:
             "scheduler", address, "an installation with Dask: pip install 'varprop[cluster]'"
         ) from None
     try:
-        client = Client(address, timeout=10)
+        client = Client(address, timeout=CONNECT_SECONDS)
     except (OSError, ValueError, TimeoutError) as error:
         raise InputError("scheduler", address, f"the address of a Dask scheduler ({error})") from None
     try:

@@ -1,7 +1,10 @@
 """The pool of worker processes that `executor=N` means, and the executor that means "here".
 
-Both are ordinary `concurrent.futures` executors. Workers are spawned, not forked: a fork copies locked
-locks of the BLAS threads and file locks of the store.
+Both have the `concurrent.futures` interface. The standard `ProcessPoolExecutor` cannot serve: all its workers
+answer through one pipe, and one that is killed while it writes leaves the parent waiting for ever for the
+rest. Here every worker has a pipe of its own, whose end tells the parent at once; only the block of that
+worker is lost, and a fresh process takes its place. Workers are spawned, not forked: a fork copies locks that
+threads of BLAS hold.
 """
 
 from __future__ import annotations
@@ -9,54 +12,126 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import pickle
+import queue
 import signal
 import threading
-from collections.abc import Callable
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
-from multiprocessing.connection import wait
+import traceback
+from collections.abc import Callable, Iterator
+from concurrent.futures import BrokenExecutor, Executor, Future
+from multiprocessing.connection import Connection, wait
 from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
+_Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
+
+
+class WorkerDied(BrokenExecutor):
+    """The process that computed a call has ended without an answer; the pool goes on with a fresh one."""
 
 
 class ProcessPool(Executor):
-    """A process pool that can be replaced by a fresh one after a worker has died.
+    """Worker processes, each served by a thread of this process.
 
     Parameters
     ----------
     workers : int
-        Number of processes, at least 1; they start with the first block.
+        Number of processes, at least 1; they start with the first calls.
     """
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
-        self._pool: ProcessPoolExecutor | None = None
+        self._calls: queue.SimpleQueue[tuple[Future[Any], _Call] | None] = queue.SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._processes: set[_Process] = set()
+        self._ended = False
+        self._stopped = False
 
     def submit(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Start the workers if there are none, and queue a call."""
-        if self._pool is None:
-            context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(self.workers, mp_context=context, initializer=_start_worker)
-        return self._pool.submit(function, *args, **kwargs)
-
-    def restart(self) -> None:
-        """Drop a broken pool; the next `submit` makes a fresh one."""
-        self.shutdown(cancel_futures=True)
-
-    def stop(self) -> None:
-        """End at once, without waiting for the blocks that are being computed."""
-        processes = list((self._pool._processes or {}).values()) if self._pool is not None else []
-        for process in processes:
-            with contextlib.suppress(ProcessLookupError, ValueError):
-                process.kill()
-        self.shutdown(cancel_futures=True)
+        """Queue a call; the process that runs it is started if need be."""
+        if self._ended:
+            raise RuntimeError("the pool is shut down")
+        future: Future[T] = Future()
+        self._calls.put((future, (function, args, kwargs)))
+        if len(self._threads) < self.workers:
+            self._threads.append(threading.Thread(target=self._serve, daemon=True))
+            self._threads[-1].start()
+        return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """End the workers after their current block."""
-        pool, self._pool = self._pool, None
-        if pool is not None:
-            pool.shutdown(wait=wait, cancel_futures=cancel_futures)
+        """End the workers, after their current call and, unless `cancel_futures`, after those that wait."""
+        self._ended = True
+        if cancel_futures:
+            with contextlib.suppress(queue.Empty):
+                while (call := self._calls.get_nowait()) is None or call[0].cancel():
+                    pass
+        for _ in self._threads:
+            self._calls.put(None)
+        for thread in self._threads if wait else ():
+            thread.join()
+
+    def stop(self) -> None:
+        """End at once: what is being computed is given up."""
+        self._stopped = True
+        for process in list(self._processes):
+            process.kill()
+        self.shutdown(cancel_futures=True)
+
+    def _serve(self) -> None:
+        process: _Process | None = None
+        while (entry := self._calls.get()) is not None:
+            future, call = entry
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                if process is None:
+                    process = _Process()
+                    self._processes.add(process)
+                    if self._stopped:
+                        process.kill()
+                value, error = process.run(call)
+            except (EOFError, ConnectionError) as ended:
+                code = None
+                if process is not None:
+                    self._processes.discard(process)
+                    code, process = process.close(), None
+                future.set_exception(WorkerDied(f"a worker process ended with exit code {code} ({ended!r})"))
+            except Exception as unsendable:
+                future.set_exception(unsendable)
+            else:
+                if error is None:
+                    future.set_result(value)
+                else:
+                    future.set_exception(error)
+            del future, call, entry  # while this thread waits for the next call, nothing is kept alive
+        if process is not None:
+            process.close()
+
+
+class _Process:
+    """One worker process and the pipe to it."""
+
+    def __init__(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_work, args=(theirs,), daemon=True)
+        with _ctrl_c_held_back():
+            self._process.start()
+        theirs.close()  # the worker has the only other end now, so its death ends the pipe
+
+    def run(self, call: _Call) -> tuple[Any, BaseException | None]:
+        self._pipe.send_bytes(pickle.dumps(call))
+        answer: tuple[Any, BaseException | None] = self._pipe.recv()
+        return answer
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def close(self) -> int | None:
+        self._pipe.close()
+        self._process.join()
+        return self._process.exitcode
 
 
 class Here(Executor):
@@ -74,15 +149,44 @@ class Here(Executor):
         return future
 
 
-def _start_worker() -> None:
-    """Leave Ctrl-C to the parent, and end when the parent is gone, however it went."""
+@contextlib.contextmanager
+def _ctrl_c_held_back() -> Iterator[None]:
+    """Let a process that is started now be born deaf to Ctrl-C, which is for the parent to act on."""
+    if hasattr(signal, "pthread_sigmask"):
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    else:
+        yield
+
+
+def _work(pipe: Connection[Any, Any]) -> None:
+    """Answer calls until the parent closes the pipe, or is gone, however it went."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+    with contextlib.suppress(EOFError, ConnectionError):
+        while True:
+            pipe.send(_answer(pipe.recv_bytes()))
+
+
+def _answer(data: bytes) -> tuple[Any, BaseException | None]:
+    try:
+        function, args, kwargs = pickle.loads(data)  # comes from the parent, through a pipe only it holds
+        return function(*args, **kwargs), None
+    except Exception as error:
+        error.add_note(traceback.format_exc())
+        try:
+            pickle.loads(pickle.dumps(error))
+        except Exception:
+            return None, RuntimeError(f"{type(error).__name__}: {error}")
+        return None, error
 
 
 def _end_with(sentinel: Any) -> None:
-    # A worker of a parent that was killed by SIGKILL would wait for its next block for ever.
+    # A worker in the middle of a long block would not notice that the pipe has ended.
     wait([sentinel])
     os._exit(1)
