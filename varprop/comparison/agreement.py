@@ -57,7 +57,7 @@ def compare_frames(
     the theory is right), ``finite_width`` (outside the margin, within the allowance), ``heavy_tail`` (the
     mean of the draws cannot be trusted), ``overflow`` or ``vanished`` (beyond floating point), ``not
     measured``. ``unpredicted``: there is no prediction; ``reason`` says why. What the prediction itself has
-    to say follows after a semicolon.
+    to say follows after a colon.
 
     Rows that do not vary over draws (zeros, constants) are compared to rounding. A fraction that was 0 or 1
     in every draw is given the standard error of one unit in one draw.
@@ -126,7 +126,9 @@ def _blocked(table: pd.DataFrame) -> Words:
 def _with_notes(code: Words, table: pd.DataFrame, unpredicted: Flags) -> list[str]:
     notes = table["predicted_reason"].to_numpy(dtype=object)
     notes = np.where(unpredicted & (notes == ""), "no theory for this row", notes)
-    return ["; ".join(dict.fromkeys(part for part in pair if part)) for pair in zip(code, notes, strict=True)]
+    # A sampler says why it has no value; where it has one, its flags are in the code already.
+    notes = np.where(code == "not measured", table["measured_reason"], notes)
+    return [": ".join(part for part in pair if part) for pair in zip(code, notes, strict=True)]
 
 
 def _numbers(table: pd.DataFrame, column: str) -> Array:

@@ -69,7 +69,11 @@ def skewness(table: pd.DataFrame) -> Array:
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         varied = np.minimum(spread / np.abs(measured), 1e6)
         positive = varied * (3.0 + varied**2)
-        rare = np.where(measured <= 0.5, spread / measured, -spread / (1.0 - measured))
+        rare = np.where(
+            measured <= 0.5,
+            spread / np.maximum(measured, _one_unit(table)),
+            -spread / np.maximum(1.0 - measured, _one_unit(table)),
+        )
         bound = -np.sign(measured) * 3.0 * spread / (1.0 - np.abs(measured))
         drifting = np.where(varied < 1.0, np.sign(measured) * 3.0 * varied, 0.0)
     chosen = np.select(
@@ -102,11 +106,15 @@ def standard_errors(table: pd.DataFrame) -> Array:
     error = table["std_error"].to_numpy(dtype=np.float64)
     measured = table["measured"].to_numpy(dtype=np.float64)
     predicted = table["predicted"].to_numpy(dtype=np.float64)
-    least = 1.0 / np.maximum(table["n_draws"].to_numpy() * table["width"].to_numpy(), 1)
     # One that is 0 or 1 by construction is predicted so, and needs no error.
     chance = (kinds(table) == "fraction") & (predicted > 0.0) & (predicted < 1.0)
     unvaried = chance & (error == 0.0) & ((measured == 0.0) | (measured == 1.0))
-    return np.where(unvaried, least, error)
+    return np.where(unvaried, _one_unit(table), error)
+
+
+def _one_unit(table: pd.DataFrame) -> Array:
+    """Return the fraction that one unit in one draw makes."""
+    return 1.0 / np.maximum(table["n_draws"].to_numpy(dtype=np.float64) * table["width"].to_numpy(), 1.0)
 
 
 def kinds(table: pd.DataFrame) -> npt.NDArray[np.object_]:

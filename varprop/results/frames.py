@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 def validate(frame: pd.DataFrame, columns: tuple[str, ...], field: str = "frame") -> pd.DataFrame:
     """Return `frame` with the contract's dtypes, if it is a table with at least `columns`.
 
-    Columns beyond the contract are kept as they are. Missing text becomes ``""``, as a CSV file needs.
+    Columns beyond the contract are kept as they are, provenance (``attrs``) is left behind. Missing text
+    becomes ``""``, as a CSV file needs.
 
     Raises
     ------
@@ -31,7 +32,10 @@ def validate(frame: pd.DataFrame, columns: tuple[str, ...], field: str = "frame"
     if missing:
         found = described(f"a table without {', '.join(missing)}")
         raise InputError(field, found, f"the columns {', '.join(columns)}")
-    checked = frame.reset_index(drop=True)
+    # pandas copies attrs deeply at every step, and histograms are large; the check needs none of them.
+    bare = frame.copy(deep=False)
+    bare.attrs = {}
+    checked = bare.reset_index(drop=True)
     for column in columns:
         checked[column] = _conformed(checked[column], f"{field}.{column}")
     unknown = [name for name in checked["quantity"].unique() if name not in QUANTITIES]

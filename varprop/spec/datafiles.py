@@ -40,17 +40,23 @@ def read_table(path: str | os.PathLike[str], field: str = "data") -> Table:
     place = Path(path)
     reader = {".csv": _read_csv, ".npy": _read_npy, ".parquet": _read_parquet}.get(place.suffix.lower())
     if reader is None:
-        raise InputError(field, str(path), f"a file that ends in {', '.join(SUFFIXES)}")
+        raise InputError(field, described(repr(str(path))), f"a file that ends in {', '.join(SUFFIXES)}")
     try:
         if not place.is_file():
-            raise InputError(field, str(path), "a file" if place.exists() else "a file that exists")
+            raise InputError(
+                field, described(repr(str(path))), "a file" if place.exists() else "a file that exists"
+            )
         table = reader(place, field)
     except OSError as error:
-        raise InputError(field, str(path), f"a file that can be read ({error.strerror or error})") from None
+        raise InputError(
+            field, described(repr(str(path))), f"a file that can be read ({error.strerror or error})"
+        ) from None
     except ValueError as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(field, str(path), f"a {place.suffix} file that can be read ({error})") from None
+        raise InputError(
+            field, described(repr(str(path))), f"a {place.suffix} file that can be read ({error})"
+        ) from None
     if table.values.size == 0:
         raise InputError(field, described(f"{path} without numbers"), "at least one row of numbers")
     return table
@@ -100,7 +106,7 @@ def _read_csv(path: Path, field: str) -> Table:
             found = f"{error} in line {reader.line_num} of {path.name}"
             raise InputError(field, described(found), "comma-separated UTF-8 text") from None
         except UnicodeDecodeError:
-            raise InputError(field, str(path), "comma-separated UTF-8 text") from None
+            raise InputError(field, described(repr(str(path))), "comma-separated UTF-8 text") from None
     if bad:
         found = f"{len(bad)} rows with a cell that is no number, the first {bad[0]} of {path.name}"
         raise InputError(field, described(found), "numbers below the header")
@@ -135,10 +141,12 @@ def _read_npy(path: Path, field: str) -> Table:
     try:
         array = np.load(path, allow_pickle=False)
     except (ValueError, EOFError) as error:
-        raise InputError(field, str(path), f"a .npy file of plain numbers ({error})") from None
+        raise InputError(
+            field, described(repr(str(path))), f"a .npy file of plain numbers ({error})"
+        ) from None
     if not isinstance(array, np.ndarray):
         array.close()
-        raise InputError(field, str(path), "a .npy file with one array (this is an archive)")
+        raise InputError(field, described(repr(str(path))), "a .npy file with one array (this is an archive)")
     return Table(rows_of(array, field))
 
 
@@ -147,7 +155,7 @@ def _read_parquet(path: Path, field: str) -> Table:
         import pyarrow.parquet as parquet
     except ModuleNotFoundError:
         allowed = "a .csv or .npy file, or the extra: pip install 'varprop[parquet]'"
-        raise InputError(field, str(path), allowed) from None
+        raise InputError(field, described(repr(str(path))), allowed) from None
     frame = parquet.read_table(path).to_pandas()
     odd = [str(name) for name, dtype in frame.dtypes.items() if dtype.kind not in "biuf"]
     if odd:

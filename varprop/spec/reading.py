@@ -88,9 +88,9 @@ def read_study(path: str | os.PathLike[str]) -> Study:
         text = place.read_text(encoding="utf-8")
     except OSError as error:
         allowed = f"a study file that can be read ({error.strerror or error})"
-        raise InputError("study", str(path), allowed) from None
+        raise InputError("study", described(repr(str(path))), allowed) from None
     except UnicodeDecodeError:
-        raise InputError("study", str(path), "a TOML file in UTF-8") from None
+        raise InputError("study", described(repr(str(path))), "a TOML file in UTF-8") from None
     return parse_study(text, folder=place.parent, name=place.stem)
 
 
