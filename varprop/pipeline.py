@@ -202,7 +202,7 @@ def examine(
     clock.append(time.perf_counter())
     steps = ("theory", "simulation", "comparison")
     settings = {key: simulation.get(key, default) for key, default in _SETTINGS.items()}
-    return Evidence(
+    return Evidence.of(
         study,
         predicted,
         simulated,

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import click
 
 from varprop._validation import InputError
-from varprop.cli.commands import debug_option
 from varprop.cli.options import chosen_study, format_option, network_options
 
 if TYPE_CHECKING:
@@ -24,24 +23,31 @@ _CONTEXT = {"help_option_names": ["-h", "--help"]}
 @click.argument("kind", type=click.Choice(["activations", "initializers", "quantities"]))
 @format_option
 def list_command(kind: str, form: str) -> None:
-    """List the activations, initializers or quantities that have a name."""
+    """List the activations, initializers (with their law for fans of 100) or quantities that have a name."""
     import pandas as pd
 
     from varprop.cli.output import show
 
-    if kind == "quantities":
+    if kind == "initializers":
+        from varprop.initializers import table
+
+        frame = table()
+        if form == "table":
+            frame = frame[["initializer", "family", "variance", "excess_kurtosis", "preserves", "suits"]]
+    elif kind == "activations":
+        frame = pd.DataFrame(_activations())
+    else:
         from varprop.results.schema import QUANTITIES
 
-        rows = [{"name": n, "kind": q.kind, "meaning": q.meaning} for n, q in QUANTITIES.items()]
-    else:
-        rows = _factories(kind)
-    show(pd.DataFrame(rows), form, _as_it_is)
+        frame = pd.DataFrame(
+            [{"name": n, "kind": q.kind, "meaning": q.meaning} for n, q in QUANTITIES.items()]
+        )
+    show(frame, form, _as_it_is)
 
 
 @click.command("describe", context_settings=_CONTEXT)
 @network_options
 @format_option
-@debug_option
 def describe_command(study: str | None, network: dict[str, object], form: str) -> None:
     """Describe STUDY: a study file, an activation or an initializer such as 'leaky_relu(slope=0.2)'.
 
@@ -123,20 +129,20 @@ def _initializer(text: str) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _factories(kind: str) -> list[dict[str, str]]:
+def _activations() -> list[dict[str, str]]:
     import inspect
 
-    from varprop.activations import registry as activations
-    from varprop.initializers import registry as initializers
+    from varprop.activations import registry
 
     rows = []
-    for name, factory in (activations if kind == "activations" else initializers).items():
+    for name, factory in registry.items():
         parameters = inspect.signature(factory).parameters.values()
         arguments = ", ".join(
             p.name if p.default is inspect.Parameter.empty else f"{p.name}={p.default}" for p in parameters
         )
-        summary = (inspect.getdoc(factory) or "").split("\n")[0]
-        rows.append({"name": name, "arguments": arguments, "meaning": summary})
+        rows.append(
+            {"name": name, "arguments": arguments, "meaning": (inspect.getdoc(factory) or "").split("\n")[0]}
+        )
     return rows
 
 

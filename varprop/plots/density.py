@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from varprop._validation import InputError
+from varprop.plots.frames import bare
 from varprop.plots.labels import label
 from varprop.plots.style import INK, MUTED, Look, looks
 
@@ -25,13 +26,16 @@ REACH = 4.2
 _SHADE = "#cc78bc"
 
 
+Measured: TypeAlias = "pd.DataFrame | tuple[Histogram, ...] | None"
+"""A table of `varprop.simulate`, which brings its histograms along, or the histograms themselves."""
+
 Tails = Mapping[str, tuple[float, float]]
 """From case to the saturation set: z at most the first, or at least the second number."""
 
 
 def density(
     predicted: pd.DataFrame | None,
-    simulated: pd.DataFrame | None = None,
+    simulated: Measured = None,
     *,
     case: str,
     layer: int = 1,
@@ -46,8 +50,10 @@ def density(
 
     Parameters
     ----------
-    predicted, simulated : DataFrame or None
-        Tables of `varprop.predict` and of `varprop.simulate`, which brings the histograms along.
+    predicted : DataFrame or None
+        Table of `varprop.predict`.
+    simulated : DataFrame, tuple of Histogram, or None
+        Table of `varprop.simulate`, which brings its histograms along, or these.
     case : str
     layer : int
     tails : (low, high), optional
@@ -93,7 +99,7 @@ def density(
         ax.axvline(moments[0] if moments else 0.0, color=INK, linewidth=1.1)
     ax.set_xlim(-half, half)
     ax.set_ylim(bottom=0)
-    ax.set_yticks([])
+    ax.yaxis.set_visible(False)
     ax.grid(False)
     ax.spines["left"].set_visible(False)
     return ax
@@ -101,7 +107,7 @@ def density(
 
 def density_panels(
     predicted: pd.DataFrame | None,
-    simulated: pd.DataFrame | None = None,
+    simulated: Measured = None,
     *,
     cases: Sequence[str],
     layers: Sequence[int],
@@ -160,6 +166,7 @@ def density_panels(
 
 def _moments(predicted: pd.DataFrame, case: str, layer: int) -> tuple[float, float] | None:
     """Return predicted mean and standard deviation, or None where theory has none that a float can hold."""
+    predicted = bare(predicted)
     rows = predicted[(predicted["case"] == case) & (predicted["layer"] == layer)]
     values = dict(zip(rows["quantity"], rows["value"].astype(float), strict=True))
     mean = values.get("preactivation_mean", math.nan)
@@ -167,11 +174,12 @@ def _moments(predicted: pd.DataFrame, case: str, layer: int) -> tuple[float, flo
     return (mean, math.sqrt(variance)) if math.isfinite(mean) and math.isfinite(variance) else None
 
 
-def _histogram(simulated: pd.DataFrame | None, case: str, layer: int) -> Histogram | None:
+def _histogram(simulated: Measured, case: str, layer: int) -> Histogram | None:
     """Return what was measured, in bins wide enough to draw; None where there is nothing."""
     from varprop.montecarlo.histograms import histograms
 
-    for found in () if simulated is None else histograms(simulated):
+    listed = () if simulated is None else simulated if isinstance(simulated, tuple) else histograms(simulated)
+    for found in listed:
         if (found.case, found.layer) == (case, layer) and found.counts.any():
             return found.coarse()
     return None
@@ -185,7 +193,7 @@ def _spread(measured: Histogram) -> float:
 
 def _reaches(
     predicted: pd.DataFrame | None,
-    simulated: pd.DataFrame | None,
+    simulated: Measured,
     cases: Iterable[str],
     layers: Sequence[int],
 ) -> list[float]:
@@ -221,9 +229,7 @@ def _shade(ax: Axes, tails: tuple[float, float], half: float) -> None:
             ax.axvspan(start, stop, color=_SHADE, alpha=0.16, linewidth=0)
 
 
-def _corner(
-    ax: Axes, predicted: pd.DataFrame | None, simulated: pd.DataFrame | None, case: str, layer: int
-) -> None:
+def _corner(ax: Axes, predicted: pd.DataFrame | None, simulated: Measured, case: str, layer: int) -> None:
     moments = None if predicted is None else _moments(predicted, case, layer)
     measured = None if moments is not None else _histogram(simulated, case, layer)
     spread = moments[1] if moments else _spread(measured) if measured else math.nan
@@ -237,5 +243,14 @@ def _corner(
         fontsize=7.0,
         color=MUTED,
     )
-    ax.tick_params(labelsize=7.0)
-    ax.locator_params(axis="x", nbins=3)
+    ax.tick_params(axis="x", labelsize=7.0)
+    _few_ticks(ax)
+
+
+def _few_ticks(ax: Axes) -> None:
+    """Mark the middle and a round number on either side; a locator would take longer than all else in a panel."""
+    half = ax.get_xlim()[1]
+    size = 10.0 ** math.floor(math.log10(half))
+    step = max(f * size for f in (1, 2, 5) if f * size <= 0.8 * half or f == 1)
+    step = step if step <= half else size / 2
+    ax.set_xticks([-step, 0.0, step], [f"{-step:g}".replace("-", "−"), "0", f"{step:g}"])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from varprop._validation import check_one_of
+from varprop.plots.frames import bare
 from varprop.plots.labels import label
 from varprop.plots.scales import LogScale, decades
 from varprop.plots.style import MUTED, Look, looks
@@ -93,6 +94,7 @@ def by_depth(
 def _series(frame: pd.DataFrame | None, quantity: str) -> Iterator[tuple[str, pd.DataFrame]]:
     if frame is None:
         return
+    frame = bare(frame)
     rows = frame[(frame["quantity"] == quantity) & ~(frame["value"].isna() & frame["log_value"].isna())]
     for case, group in rows.groupby("case", sort=False):
         yield str(case), group.sort_values("layer")

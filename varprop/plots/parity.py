@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from varprop.plots.scales import LogScale, decades
+from varprop.plots.frames import bare
+from varprop.plots.scales import LogScale, decades, log_tick
 from varprop.plots.style import MUTED, RULE, VERDICT_COLORS
 from varprop.results.schema import QUANTITIES
 
@@ -39,6 +40,7 @@ def parity(compared: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     Axes
     """
     ax = ax if ax is not None else _current()
+    compared = bare(compared)
     rows = compared[compared["quantity"].map(lambda q: QUANTITIES[q].kind not in ("mean", "correlation"))]
     rows = rows[rows["predicted"].notna() & rows["measured"].notna()]
     x, y = (decades(rows[c].to_numpy(dtype=float)) for c in ("predicted", "measured"))
@@ -52,6 +54,7 @@ def parity(compared: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     if not scale.far:
         from matplotlib import ticker
 
+        ax.xaxis.set_major_formatter(log_tick)
         ax.xaxis.set_major_locator(ticker.LogLocator(numticks=6))
         ax.xaxis.set_minor_locator(ticker.NullLocator())
     ax.set_aspect("equal")
@@ -81,6 +84,7 @@ def agreement(compared: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     Axes
     """
     ax = ax if ax is not None else _current()
+    compared = bare(compared)
     rows = compared[compared["difference"].notna() & (compared["margin"] > 0)]
     present = [q for q in QUANTITIES if (rows["quantity"] == q).any()]
     place = {q: i for i, q in enumerate(present)}

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
 FAR = 290.0
 """Decades beyond which an axis counts in exponents, short of the largest and smallest float."""
 
@@ -37,6 +39,23 @@ def decades(value: np.ndarray, log_value: np.ndarray | None = None) -> np.ndarra
         return found
     log_value = np.asarray(log_value, dtype=float)
     return np.where(np.isfinite(log_value), log_value / math.log(10.0), found)
+
+
+def power_of_ten(exponent: float) -> str:
+    """Return the power as a tick label; mathtext would cost a parser's time for each.
+
+    Examples
+    --------
+    >>> power_of_ten(-21), power_of_ten(0), power_of_ten(2)
+    ('10⁻²¹', '1', '100')
+    """
+    whole = round(exponent)
+    return f"{10.0**whole:g}" if -2 <= whole <= 2 else f"10{str(whole).translate(_SUPERSCRIPTS)}"
+
+
+def log_tick(value: float, _: float = 0.0) -> str:
+    """Return the label of a tick of a logarithmic axis."""
+    return power_of_ten(math.log10(value)) if value > 0 else ""
 
 
 @dataclass(frozen=True)
@@ -76,9 +95,10 @@ class LogScale:
         if self.far:
             ax.set_ylim(self.low, self.high)
             ax.yaxis.set_major_locator(ticker.MaxNLocator(nbins=6, integer=True))
-            ax.yaxis.set_major_formatter(lambda x, _: f"$10^{{{x:.0f}}}$")
+            ax.yaxis.set_major_formatter(lambda x, _: power_of_ten(x))
             return
         ax.set_yscale("log")
         ax.set_ylim(10.0**self.low, 10.0**self.high)
         ax.yaxis.set_major_locator(ticker.LogLocator(numticks=7))
         ax.yaxis.set_minor_locator(ticker.NullLocator())
+        ax.yaxis.set_major_formatter(log_tick)

@@ -158,7 +158,7 @@ class Document:
     cards: tuple[Card, ...]
     overview: tuple[Figure, ...]
     sections: tuple[Section, ...]
-    colophon: tuple[tuple[str, str], ...]
+    colophon: tuple[tuple[str, str], ...] = ()
 
     def figures(self) -> tuple[Figure, ...]:
         """Return all figures, each once, in reading order."""

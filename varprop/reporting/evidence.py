@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
+    from varprop.montecarlo.histograms import Histogram
     from varprop.spec import Network, Study
 
 SEPARATOR = " · "
@@ -23,10 +24,12 @@ class Evidence:
     ----------
     study : Study
     predicted, simulated, compared : DataFrame
-        All cases of the study, one below the other; the simulated one brings its histograms along.
+        All cases of the study, one below the other, without ``attrs``.
     seconds : mapping from step to seconds
     settings : mapping
         Choices beyond the study: order, sampler, estimator.
+    histograms : tuple of Histogram
+        Of the measured pre-activations, by case and layer.
     """
 
     study: Study
@@ -35,6 +38,32 @@ class Evidence:
     compared: pd.DataFrame
     seconds: Mapping[str, float] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
+    histograms: tuple[Histogram, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        study: Study,
+        predicted: pd.DataFrame,
+        simulated: pd.DataFrame,
+        compared: pd.DataFrame,
+        *,
+        seconds: Mapping[str, float] | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> Evidence:
+        """Return the evidence with bare tables: pandas would copy their provenance at every step."""
+        from varprop.montecarlo.histograms import histograms
+        from varprop.plots.frames import bare
+
+        return cls(
+            study,
+            bare(predicted),
+            bare(simulated),
+            bare(compared),
+            seconds or {},
+            {**(settings or {}), "statistics_digest": simulated.attrs.get("digest")},
+            histograms(simulated),
+        )
 
 
 @dataclass(frozen=True)

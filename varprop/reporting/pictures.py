@@ -137,9 +137,7 @@ def fractions_figure(evidence: Evidence, group: Group, styles: Looks, name: str)
 
 def densities_figure(evidence: Evidence, group: Group, styles: Looks, name: str) -> Figure | None:
     """Return histograms of pre-activations, initializer by layer; None without histograms."""
-    from varprop.montecarlo.histograms import histograms
-
-    present = {h.case for h in histograms(evidence.simulated)}
+    present = {h.case for h in evidence.histograms}
     cases = [case for case in group.cases if case in present]
     if not cases:
         return None
@@ -157,7 +155,7 @@ def densities_figure(evidence: Evidence, group: Group, styles: Looks, name: str)
         )
         return density_panels(
             evidence.predicted,
-            evidence.simulated,
+            evidence.histograms,
             cases=shown,
             layers=layers,
             tails=_tails(evidence, group),
@@ -213,7 +211,7 @@ def _one_layer(evidence: Evidence, group: Group, styles: Looks, name: str, *, fi
         figure.subplots_adjust(left=0.03, right=0.97, top=0.94, bottom=0.105, hspace=0.42)
         density_panels(
             evidence.predicted,
-            evidence.simulated,
+            evidence.histograms,
             cases=cases,
             layers=[1],
             tails=_tails(evidence, group),

@@ -35,7 +35,6 @@ def provenance(evidence: Evidence) -> dict[str, Any]:
         "varprop": varprop.__version__,
         "study": study.name,
         "digest": study.digest(),
-        "statistics_digest": evidence.simulated.attrs.get("digest"),
         "seed": study.seed,
         "draws": study.draws,
         "alpha": study.alpha,

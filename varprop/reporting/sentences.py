@@ -13,9 +13,6 @@ from varprop.results.schema import VERDICTS
 if TYPE_CHECKING:
     import pandas as pd
 
-MOSTLY = 0.5
-"""Share of saturated units from which a case is called saturated."""
-
 _FORWARD = {
     "healthy": "the signal keeps its size",
     "vanishing": "the signal vanishes",
@@ -34,9 +31,18 @@ _REASONS = {
 
 
 def verdict(
-    case: str, predicted: pd.DataFrame, simulated: pd.DataFrame, compared: pd.DataFrame
+    case: str,
+    predicted: pd.DataFrame,
+    simulated: pd.DataFrame,
+    compared: pd.DataFrame,
+    *,
+    one_sided: bool = False,
 ) -> tuple[str, str, str]:
-    """Return mood, badge and sentence for `case`; what theory leaves open is taken from the simulation."""
+    """Return mood, badge and sentence for `case`; what theory leaves open is taken from the simulation.
+
+    `one_sided` says that the activation is flat on one side by design, as relu is: half of the units there
+    are no symptom.
+    """
     theory = predicted[predicted["case"] == case]
     measured = simulated[simulated["case"] == case]
     judged = compared[compared["case"] == case]
@@ -44,7 +50,7 @@ def verdict(
     gradient = _logs(theory, measured, "gradient_preactivation")
     saturated = _worst(theory, measured, "saturated_fraction")
 
-    mood, badge, words = _behaviour(signal, gradient, saturated)
+    mood, badge, words = _behaviour(signal, gradient, saturated, 0.75 if one_sided else 0.5)
     verdicts = Counter(judged["verdict"])
     if verdicts["differs"]:
         mood, badge = "bad", "theory differs"
@@ -89,17 +95,18 @@ def counts(compared: pd.DataFrame) -> dict[str, int]:
 
 
 def _behaviour(
-    signal: dict[int, float], gradient: dict[int, float], saturated: float
+    signal: dict[int, float], gradient: dict[int, float], saturated: float, many: float
 ) -> tuple[str, str, list[str]]:
     if signal and all(log == -math.inf for log in signal.values()):
         return "bad", "no signal", ["every pre-activation is exactly zero, so no unit tells inputs apart"]
-    full = f"up to {percent(saturated)} of the units are saturated" if saturated >= 0.005 else ""
-    heavy = saturated >= MOSTLY
+    heavy = saturated >= many
+    upto = "up to " if len(signal) > 1 else ""
+    worth_saying = heavy or (saturated >= 0.005 and many == 0.5)
+    full = f"{upto}{percent(saturated)} of the units are saturated" if worth_saying else ""
     if len(signal) < 2:
         size = math.exp(signal[1]) if 1 in signal and signal[1] < 700 else math.inf
         words = [f"pre-activations have mean square {number(size)}"] if signal else []
-        share = f"{percent(saturated)} of the units are saturated" if math.isfinite(saturated) else ""
-        return ("bad", "saturated", [*words, share]) if heavy else ("good", "healthy", [*words, share])
+        return ("bad", "saturated", [*words, full]) if heavy else ("good", "healthy", [*words, full])
     forward, backward = _gained(signal), -_gained(gradient)
     ahead, back = health(forward), health(backward)
     words = []

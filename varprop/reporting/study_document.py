@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -46,8 +47,8 @@ _LAYER_QUANTITIES = (
 )
 
 
-def study_document(evidence: Evidence, colophon: Sequence[tuple[str, str]]) -> Document:
-    """Return the report on `evidence`; `colophon` says how it was made."""
+def study_document(evidence: Evidence) -> Document:
+    """Return the report on `evidence`, without its colophon."""
     found = groups(evidence.study)
     styles = _styles(found)
     cards = tuple(_card(evidence, group, styles, i) for i, group in enumerate(found, start=1))
@@ -61,7 +62,6 @@ def study_document(evidence: Evidence, colophon: Sequence[tuple[str, str]]) -> D
         cards=cards,
         overview=overview_figures(evidence, found, styles),
         sections=_sections(evidence, found, styles),
-        colophon=tuple(colophon),
     )
 
 
@@ -86,8 +86,12 @@ def _styles(found: Sequence[Group]) -> dict[str, Look]:
 
 def _card(evidence: Evidence, group: Group, styles: Mapping[str, Look], i: int) -> Card:
     findings = []
-    for case in group.cases:
-        mood, badge, sentence = verdict(case, evidence.predicted, evidence.simulated, evidence.compared)
+    for network in group.networks:
+        case = network.case
+        tails = network.layers[0].activation.saturation(evidence.study.saturation_share)
+        one_sided = (tails.low > -math.inf) != (tails.high < math.inf)
+        tables = evidence.predicted, evidence.simulated, evidence.compared
+        mood, badge, sentence = verdict(case, *tables, one_sided=one_sided)
         findings.append(Finding(short(group.names[case]), styles[case], mood, badge, sentence))
     figure = card_figure(evidence, group, styles, f"card-{i}")
     return Card(short(group.title, 60), short(group.subtitle, 80), figure, tuple(findings))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,7 +50,7 @@ def write_report(evidence: Evidence, output: str | os.PathLike[str], *, force: b
     """
     target = check_report_folder(output, force=force)
     start = time.perf_counter()
-    document = study_document(evidence, ())
+    document = study_document(evidence)
     files: dict[str, str | bytes] = {}
     svgs = {}
     for figure in document.figures():
@@ -59,7 +60,7 @@ def write_report(evidence: Evidence, output: str | os.PathLike[str], *, force: b
             files[f"figures/{figure.name}.png"] = png
     facts = provenance(evidence)
     facts["seconds"]["figures"] = round(time.perf_counter() - start, 3)
-    document = study_document(evidence, colophon(facts))
+    document = replace(document, colophon=tuple(colophon(facts)))
     files["report.html"] = to_html(document, svgs)
     files["report.md"] = to_markdown(document)
     files["layers.csv"] = to_csv(layers(evidence))
@@ -77,10 +78,9 @@ def layers(evidence: Evidence) -> pd.DataFrame:
 
     parts = []
     for source, frame in (("theory", evidence.predicted), ("monte_carlo", evidence.simulated)):
-        bare = frame.copy()
-        bare.attrs = {}  # pandas compares them on joining, and arrays have no truth value
-        bare.insert(0, "source", source)
-        parts.append(bare)
+        part = frame.copy()
+        part.insert(0, "source", source)
+        parts.append(part)
     simulated = parts[1]
     return pd.concat([parts[0].reindex(columns=simulated.columns), simulated], ignore_index=True)
 
