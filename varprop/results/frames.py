@@ -1,9 +1,8 @@
-"""Check and join tables that come from outside: another run, a CSV file, a user's own engine."""
+"""Check tables that come from outside: another run, a CSV file, a user's own engine."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from varprop._validation import InputError, close_match, described
 from varprop.results.schema import KEY_COLUMNS, QUANTITIES, TEXT_COLUMNS, WHOLE_COLUMNS
@@ -57,46 +56,3 @@ def _conformed(column: pd.Series, field: str) -> pd.Series:
         return column.astype("int64" if name in WHOLE_COLUMNS else "float64")
     except (TypeError, ValueError):
         raise InputError(field, described(f"values of type {column.dtype}"), "numbers") from None
-
-
-def concat(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
-    """Stack tables of the same columns.
-
-    Of their provenance (``attrs``) stays what they agree on; dicts, such as one entry per case, are united.
-
-    Raises
-    ------
-    InputError
-        Nothing to stack, or tables of different columns.
-    """
-    import pandas as pd
-
-    listed = list(frames)
-    if not listed:
-        raise InputError("frames", described("nothing"), "at least one table")
-    for i, frame in enumerate(listed):
-        if list(frame.columns) != list(listed[0].columns):
-            raise InputError(f"frames[{i}]", described("other columns"), "the columns of the first table")
-    attrs = _common([frame.attrs for frame in listed])
-    # pandas compares attrs with ==, which arrays inside them do not survive; it must see none.
-    bare = [frame.copy(deep=False) for frame in listed]
-    for frame in bare:
-        frame.attrs = {}
-    stacked = pd.concat(bare, ignore_index=True)
-    stacked.attrs.update(attrs)
-    return stacked
-
-
-def _common(all_attrs: list[Any]) -> dict[str, Any]:
-    united: dict[str, Any] = {}
-    for key, first in all_attrs[0].items():
-        values = [attrs.get(key) for attrs in all_attrs]
-        if all(isinstance(value, dict) for value in values):
-            united[key] = {name: item for value in values for name, item in value.items()}
-        elif all(_same(value, first) for value in values):
-            united[key] = first
-    return united
-
-
-def _same(one: Any, other: Any) -> bool:
-    return type(one) is type(other) and isinstance(one, str | int | float | bool | tuple) and one == other
