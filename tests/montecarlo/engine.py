@@ -25,9 +25,9 @@ def network(width: int = 12, depth: int = 3, batch: int = 2, **changes) -> vp.Ne
     return vp.mlp([width] * depth, **settings)
 
 
-def plan(draws: int = 22, seed: int = 3, case: int = 0, sampler: str = "auto", **changes) -> Plan:
-    """Six blocks of four draws, the last one shorter."""
-    return make_plan(network(**changes), draws=draws, block_size=4, seed=seed, case=case, sampler=sampler)
+def plan(draws: int = 29, seed: int = 3, case: int = 0, sampler: str = "auto", **changes) -> Plan:
+    """Six blocks of five draws, the last one shorter."""
+    return make_plan(network(**changes), draws=draws, block_size=5, seed=seed, case=case, sampler=sampler)
 
 
 @dataclass(frozen=True)

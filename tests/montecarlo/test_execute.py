@@ -32,11 +32,11 @@ def run(plans, executor, **options):
 
 @pytest.mark.parametrize("seed", range(5))
 def test_order_of_merging_is_block_order(traced, seed):
-    plans = [engine.plan(case=0), engine.plan(case=1, draws=9)]
+    plans = [engine.plan(case=0), engine.plan(case=1, draws=14)]
     expected = run(plans, Here())
     assert expected[0].blocks == (0, 1, 2, 3, 4, 5)
     assert expected[1].blocks == (0, 1, 2)
-    assert len(expected[0].numbers) == 22
+    assert len(expected[0].numbers) == 29
     shuffled = engine.Shuffled(seed)
     assert run(plans, shuffled) == expected
     shuffled.shutdown()
@@ -44,7 +44,7 @@ def test_order_of_merging_is_block_order(traced, seed):
 
 def test_cases_and_blocks_have_streams_of_their_own(traced):
     first, second = run([engine.plan(case=0), engine.plan(case=1)], Here())
-    assert len(set(first.numbers) | set(second.numbers)) == 44
+    assert len(set(first.numbers) | set(second.numbers)) == 58
 
 
 def test_submissions_are_bounded(traced):
@@ -242,7 +242,13 @@ def test_counting_workers():
 
 
 def test_blocks_cover_the_draws():
-    plan = engine.plan(draws=22)
-    assert list(plan.blocks())[-1] == Block(5, 2)
-    assert sum(block.draws for block in plan.blocks()) == 22
+    """The last block has the rest, never fewer than four draws if there are as many."""
+    plan = engine.plan(draws=29)
+    assert list(plan.blocks())[-1] == Block(5, 4)
     assert len(plan) == 6
+    for draws in range(2, 40):
+        sizes = [block.draws for block in engine.plan(draws=draws).blocks()]
+        assert sum(sizes) == draws
+        assert set(sizes[:-1]) <= {5}
+        assert min(4, draws) <= sizes[-1] < 9
+        assert len(sizes) == len(engine.plan(draws=draws))

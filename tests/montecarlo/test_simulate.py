@@ -21,7 +21,7 @@ from varprop.montecarlo.planning import make_plan
 from varprop.montecarlo.progress import Progress
 from varprop.results.schema import SIMULATED_COLUMNS
 
-FAST = {"draws": 22, "block_size": 4, "seed": 3}
+FAST = {"draws": 29, "block_size": 5, "seed": 3}
 
 
 def digest(frame) -> str:
@@ -71,7 +71,7 @@ def test_seed_case_and_block_size_decide_the_numbers():
         return digest(simulate_network(engine.network(), **FAST | changes))
 
     assert run() == run()
-    assert len({run(), run(seed=4), run(case=1), run(block_size=5)}) == 4
+    assert len({run(), run(seed=4), run(case=1), run(block_size=6)}) == 4
 
 
 def test_several_networks_are_the_single_ones_below_one_another():
@@ -90,8 +90,8 @@ def test_several_networks_are_the_single_ones_below_one_another():
 
 def test_a_study_brings_its_draws_seed_and_share():
     study = vp.Study("s", [engine.network()], draws=10, seed=5, saturation_share=0.2)
-    found = simulate_networks(study, block_size=4)
-    expected = simulate_network(engine.network(), draws=10, seed=5, share=0.2, block_size=4)
+    found = simulate_networks(study, block_size=5)
+    expected = simulate_network(engine.network(), draws=10, seed=5, share=0.2, block_size=5)
     assert digest(found) != digest(expected)  # the joint digest is one of digests
     assert found.attrs["cases"][engine.network().case]["digest"] == digest(expected)
     assert set(simulate_networks(study, draws=4)["n_draws"]) <= {0, 4}
@@ -112,7 +112,7 @@ def test_no_network_is_refused():
         ({"estimator": "contol"}, "estimator.*'control'"),
         ({"share": 0.0}, "share"),
         ({"share": 1.0}, "share"),
-        ({"block_size": 0}, "block_size"),
+        ({"block_size": 3}, "block_size"),
         ({"memory": 0}, "memory"),
         ({"executor": 0}, "workers"),
         ({"case": -1}, "case"),
@@ -186,21 +186,21 @@ class Clock:
 
 def test_time_left_is_measured_not_predicted():
     """Two cases, the second costlier; the machine is much slower than predicted, two at a time."""
-    plans = [engine.plan(draws=40), engine.plan(draws=40, case=1, width=48, sampler="dense")]
+    plans = [engine.plan(draws=50), engine.plan(draws=50, case=1, width=48, sampler="dense")]
     ratio = draw_seconds(plans[1].network, plans[1].sampler) / draw_seconds(
         plans[0].network, plans[0].sampler
     )
     clock, seen = Clock(), []
     progress = Progress(plans, seen.append, clock)
-    for index in range(10):  # each block of 4 draws takes 2 s, and two run at a time
+    for index in range(10):  # each block of 5 draws takes 2 s, and two run at a time
         clock.now += 1.0
-        progress.finished(0, Block(index, 4), 2.0)
-    expected = 40 * 0.5 * ratio / 2
+        progress.finished(0, Block(index, 5), 2.0)
+    expected = 50 * 0.4 * ratio / 2
     assert seen[-1].remaining == pytest.approx(expected, rel=0.11)  # the first block started one second early
     assert seen[-1].fraction == pytest.approx(1 / (1 + ratio))
     for index in range(10):  # now the second case is measured: 10 s a block, one at a time
         clock.now += 10.0
-        progress.finished(1, Block(index, 4), 10.0)
+        progress.finished(1, Block(index, 5), 10.0)
         if index == 8:
             assert seen[-1].remaining == pytest.approx(10.0, rel=0.1)
     assert seen[-1].remaining == 0.0
@@ -210,12 +210,12 @@ def test_time_left_is_measured_not_predicted():
 
 
 def test_blocks_from_a_store_do_not_count_as_speed():
-    plans = [engine.plan(draws=40)]
+    plans = [engine.plan(draws=50)]
     clock, seen = Clock(), []
     progress = Progress(plans, seen.append, clock)
     for index in range(5):
-        progress.finished(0, Block(index, 4), None)
+        progress.finished(0, Block(index, 5), None)
     assert seen[-1].remaining is None
     clock.now += 3.0
-    progress.finished(0, Block(5, 4), 3.0)
+    progress.finished(0, Block(5, 5), 3.0)
     assert seen[-1].remaining == pytest.approx(12.0)

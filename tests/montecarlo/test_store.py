@@ -16,7 +16,7 @@ from varprop import InputError
 from varprop.montecarlo import load_store, simulate_network, simulate_networks, store
 from varprop.montecarlo.store import BlockStore
 
-FAST = {"draws": 22, "block_size": 4, "seed": 3}
+FAST = {"draws": 29, "block_size": 5, "seed": 3}
 
 
 class Interrupt:
@@ -87,18 +87,18 @@ def test_a_finished_run_computes_nothing_again(path, monkeypatch):
 def test_more_draws_use_the_blocks_there_are(path, monkeypatch):
     simulate_network(engine.network(), **FAST, store=path)
     computed = counted(monkeypatch)
-    more = simulate_network(engine.network(), **FAST | {"draws": 30}, store=path)
+    more = simulate_network(engine.network(), **FAST | {"draws": 39}, store=path)
     assert [block for _, block in computed] == [5, 6, 7]  # the sixth was not full
-    assert digest(more) == digest(simulate_network(engine.network(), **FAST | {"draws": 30}))
+    assert digest(more) == digest(simulate_network(engine.network(), **FAST | {"draws": 39}))
 
 
 @pytest.mark.parametrize(
     ("changes", "options", "message"),
     [
         ({}, {"seed": 4}, "seed 3 in the store, 4 now"),
-        ({}, {"block_size": 5}, "block_size 4 in the store, 5 now"),
+        ({}, {"block_size": 6}, "block_size 5 in the store, 6 now"),
         ({}, {"share": 0.1}, r"share 0\.0396 in the store, 0\.1 now"),
-        ({}, {"draws": 21}, "draws 22 in the store, 21 now"),
+        ({}, {"draws": 28}, "draws 29 in the store, 28 now"),
         ({}, {"histogram": False}, "histogram True in the store, False now"),
         ({}, {"sampler": "dense"}, "sampler conditional in the store, dense now"),
         ({"activation": "relu"}, {}, r"layers\[1\]\.activation tanh in the store, relu now"),
@@ -310,13 +310,13 @@ def test_load_says_what_is_unfinished(path):
     nets = [engine.network(), engine.network(activation="relu")]
     with pytest.raises(KeyboardInterrupt):
         simulate_networks(nets, **FAST, store=path, progress=Interrupt(3))
-    with pytest.raises(InputError, match="12 of 22 draws"):
+    with pytest.raises(InputError, match="15 of 29 draws"):
         load_store(path)
     with pytest.raises(KeyboardInterrupt):
         simulate_networks(nets, **FAST, store=path, progress=Interrupt(8))
     loaded = load_store(path)
     assert set(loaded["case"]) == {"lecun_normal · tanh"}
-    assert loaded.attrs["unfinished"] == {"lecun_normal · relu": "8 of 22 draws"}
+    assert loaded.attrs["unfinished"] == {"lecun_normal · relu": "10 of 29 draws"}
 
 
 def test_results_can_be_read_without_us(path):

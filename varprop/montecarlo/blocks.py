@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from varprop.montecarlo.statistics import Statistics
     from varprop.spec import Network
 
+SMALLEST_BLOCK = 4
+"""Estimates that compare the draws of a block (the jackknife) need this many."""
+
 FORMAT = 1
 """Changes whenever the same plan would give other numbers or other bytes."""
 
@@ -57,7 +60,8 @@ class Plan:
     case : int
         Number of the network within its study; names the random streams together with the seed.
     block_size : int
-        Draws of every block but the last, which has the rest.
+        Draws of every block but the last, which has the rest, and up to three more rather than a block of
+        fewer than `SMALLEST_BLOCK`.
     sampler : {"dense", "conditional", "chain"}
         How the activations and gradients are drawn.
     estimator : {"plain", "control"}
@@ -83,12 +87,14 @@ class Plan:
 
     def __len__(self) -> int:
         """Return the number of blocks."""
-        return -(-self.draws // self.block_size)
+        return max(1, 1 + (self.draws - SMALLEST_BLOCK) // self.block_size)
 
     def blocks(self) -> Iterator[Block]:
         """Yield the blocks in the order of reduction."""
-        for index in range(len(self)):
-            yield Block(index, min(self.block_size, self.draws - index * self.block_size))
+        last = len(self) - 1
+        for index in range(last):
+            yield Block(index, self.block_size)
+        yield Block(last, self.draws - last * self.block_size)
 
     def generator(self, block: Block) -> np.random.Generator:
         """Return a fresh generator at the start of the block's own stream."""

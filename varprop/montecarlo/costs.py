@@ -11,6 +11,7 @@ import math
 from typing import TYPE_CHECKING
 
 from varprop._validation import InputError, described
+from varprop.montecarlo.blocks import SMALLEST_BLOCK
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,8 +50,8 @@ def draw_seconds(network: Network, sampler: str) -> float:
 
 def default_block_size(network: Network, sampler: str) -> int:
     """Return the draws of one block: a power of two that should take about `BLOCK_SECONDS`."""
-    draws = BLOCK_SECONDS / draw_seconds(network, sampler)
-    return max(1, min(LARGEST_BLOCK, 2 ** math.floor(math.log2(max(draws, 1.0)))))
+    draws = min(max(BLOCK_SECONDS / draw_seconds(network, sampler), SMALLEST_BLOCK), LARGEST_BLOCK)
+    return 1 << int(math.log2(draws))
 
 
 PROCESS = 160 * 2**20

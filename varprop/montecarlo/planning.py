@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from varprop._validation import check_integer, check_one_of, check_real
-from varprop.montecarlo.blocks import Plan
+from varprop.montecarlo.blocks import SMALLEST_BLOCK, Plan
 from varprop.montecarlo.costs import default_block_size
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def make_plan(
         case=check_integer("case", case, minimum=0, maximum=2**31 - 1),
         block_size=default_block_size(network, chosen)
         if block_size is None
-        else check_integer("block_size", block_size, minimum=1, maximum=10**6),
+        else check_integer("block_size", block_size, minimum=SMALLEST_BLOCK, maximum=10**6),
         sampler=chosen,
         estimator=estimator,
         share=DEFAULT_SHARE

@@ -76,7 +76,7 @@ def simulate_network(
     case : int
         Number of the network in its study; part of the random streams' names.
     block_size : int, optional
-        Draws per block. It names the random streams too, so another size gives other (equally good) numbers.
+        Draws per block, at least 4. It names the random streams too, so another size gives other (equally good) numbers.
 
     Returns
     -------
@@ -140,7 +140,7 @@ def simulate_networks(
     DataFrame
         The cases' rows below one another.
     """
-    listed = list(getattr(networks, "networks", networks))
+    listed: Sequence[Network] = networks if isinstance(networks, Sequence) else networks.networks
     plans = [
         make_plan(
             network,
