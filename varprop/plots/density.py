@@ -29,8 +29,8 @@ _SHADE = "#cc78bc"
 Measured: TypeAlias = "pd.DataFrame | tuple[Histogram, ...] | None"
 """A table of `varprop.simulate`, which brings its histograms along, or the histograms themselves."""
 
-Tails = Mapping[str, tuple[float, float]]
-"""From case to the saturation set: z at most the first, or at least the second number."""
+Tails = Mapping[tuple[str, int], tuple[float, float]]
+"""From case and layer to the saturation set: z at most the first, or at least the second number."""
 
 
 def density(
@@ -129,7 +129,7 @@ def density_panels(
         As for `density`.
     cases : sequence of str
     layers : sequence of int
-    tails : mapping from case to (low, high), optional
+    tails : mapping from (case, layer) to (low, high), optional
     names, styles : mappings from case, optional
     same_reach : bool
     figure : Figure
@@ -154,7 +154,7 @@ def density_panels(
                 simulated,
                 case=case,
                 layer=layer,
-                tails=tails.get(case),
+                tails=tails.get((case, layer)),
                 look=styles[case],
                 reach=reach,
                 ax=ax,
@@ -248,7 +248,7 @@ def _corner(ax: Axes, predicted: pd.DataFrame | None, simulated: Measured, case:
 
 
 def _few_ticks(ax: Axes) -> None:
-    """Mark the middle and a round number on either side; a locator would take longer than all else in a panel."""
+    """Mark 0 and a round number on either side; a locator would take longer than the rest of the panel."""
     half = ax.get_xlim()[1]
     size = 10.0 ** math.floor(math.log10(half))
     step = max(f * size for f in (1, 2, 5) if f * size <= 0.8 * half or f == 1)

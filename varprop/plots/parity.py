@@ -19,6 +19,8 @@ VERDICT_MARKERS = {"agrees": "o", "undecided": "^", "differs": "X", "unpredicted
 FURTHEST = 3.0
 """Margins beyond which `agreement` draws a difference on its edge."""
 
+_SIGNED = [name for name, q in QUANTITIES.items() if q.kind in ("mean", "correlation")]
+
 MANY = 400
 """Points above which a figure holds them as pixels, to stay small."""
 
@@ -41,7 +43,7 @@ def parity(compared: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """
     ax = ax if ax is not None else _current()
     compared = bare(compared)
-    rows = compared[compared["quantity"].map(lambda q: QUANTITIES[q].kind not in ("mean", "correlation"))]
+    rows = compared[~compared["quantity"].isin(_SIGNED)]
     rows = rows[rows["predicted"].notna() & rows["measured"].notna()]
     x, y = (decades(rows[c].to_numpy(dtype=float)) for c in ("predicted", "measured"))
     scale = LogScale.around([x, y])

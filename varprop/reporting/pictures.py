@@ -266,11 +266,12 @@ def _layers(group: Group) -> list[int]:
     return [1] if count == 1 else [1 + round(i * (group.depth - 1) / (count - 1)) for i in range(count)]
 
 
-def _tails(evidence: Evidence, group: Group) -> dict[str, tuple[float, float]]:
+def _tails(evidence: Evidence, group: Group) -> dict[tuple[str, int], tuple[float, float]]:
     found = {}
     for network in group.networks:
-        tails = network.layers[0].activation.saturation(evidence.study.saturation_share)
-        found[network.case] = (float(tails.low), float(tails.high))
+        for layer in _layers(group):
+            tails = network.layers[layer - 1].activation.saturation(evidence.study.saturation_share)
+            found[network.case, layer] = (float(tails.low), float(tails.high))
     return found
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from varprop.reporting.document import Figure
 
 _THEME = {INK: "var(--ink)", MUTED: "var(--muted)", RULE: "var(--rule)", PAPER: "var(--paper)"}
+_WIDTH = re.compile(r'\swidth="([\d.]+)pt"')
 _TAG = re.compile(r"<[^>]*>")
 """In SVG from matplotlib no text holds a bare angle bracket, so this is exact."""
 
@@ -40,8 +41,10 @@ def inline(svg: str, name: str) -> str:
 
 
 def _adapted(tag: str, name: str) -> str:
-    if tag.startswith("<svg"):  # the page sets the size
+    if tag.startswith("<svg"):  # the page sets the size, within reason
+        widest = 2 * float(_WIDTH.search(tag)[1])  # type: ignore[index]
         tag = re.sub(r'\s(width|height|version)="[^"]*"', "", tag)
+        tag = f'{tag[:-1]} style="max-width: {widest:.0f}px">'
     for before, after in (
         ('id="', f'id="{name}-'),
         ('href="#', f'href="#{name}-'),
