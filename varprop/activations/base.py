@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from varprop.activations.saturation import DEFAULT_SHARE, Tails, find_tails
+from varprop.moments.bivariate import GaussianPairs, PairMoments
 from varprop.moments.closed import ClosedForms
 from varprop.moments.univariate import GaussianMoments, Moments
 
@@ -146,12 +148,57 @@ class Activation:
         >>> [round(float(d), 6) for d in m.derivative_second_moment], m.mean
         ([0.55809, 0.297516], None)
         """
-        if "moments" not in self._cache:
-            self._cache["moments"] = GaussianMoments(
-                self.name, self.value, self.slope, self.kinks, self.forms
-            )
-        evaluate: GaussianMoments = self._cache["moments"]
-        return evaluate(variance, mean, method, fields)
+        return self._moments(variance, mean, method, fields)
+
+    def pair_moments(
+        self,
+        q1: npt.ArrayLike,
+        q2: npt.ArrayLike,
+        cov: npt.ArrayLike | None = None,
+        fields: Sequence[str] | None = None,
+        method: str = "auto",
+        *,
+        one_minus_correlation: npt.ArrayLike | None = None,
+    ) -> PairMoments:
+        """Return the moments of (phi(u), phi(v)) for zero-mean Gaussian u, v with the given covariance.
+
+        Parameters
+        ----------
+        q1, q2 : array_like
+            Variances of u and v; 0 is welcome.
+        cov : array_like
+            Covariance; by rounding it may exceed sqrt(q1 q2) a little.
+        fields : sequence of str, optional
+            Of ``"product"``, ``"derivative_product"`` (the default: these two) and ``"squared_difference"``,
+            which is E (phi(u) - phi(v))² and keeps its digits near correlation 1.
+        method : {"auto", "formula", "quadrature"}
+            As in `moments`.
+        one_minus_correlation : array_like, optional
+            Instead of `cov`: 1 - cov/sqrt(q1 q2), from 0 to 2, for those who carry that number because it
+            drowns in `cov` near correlation 1. With equal variances the next layer's is
+            ``sigma_w² · squared_difference / (2 q)``.
+
+        Raises
+        ------
+        InputError
+            As `moments`; also a covariance that no pair of these variances has.
+
+        Examples
+        --------
+        >>> import varprop as vp
+        >>> pair = vp.activation("relu").pair_moments(1.0, 1.0, 0.0)
+        >>> round(float(pair.product) * 6.283185307179586, 12), float(pair.derivative_product)
+        (1.0, 0.25)
+        """
+        return self._pairs(q1, q2, cov, fields, method, one_minus_correlation=one_minus_correlation)
+
+    @cached_property
+    def _moments(self) -> GaussianMoments:
+        return GaussianMoments(self.name, self.value, self.slope, self.kinks, self.forms)
+
+    @cached_property
+    def _pairs(self) -> GaussianPairs:
+        return GaussianPairs(self._moments)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Activation):

@@ -13,7 +13,7 @@ import numpy as np
 
 from varprop.activations.base import Activation, Array
 from varprop.activations.table import registry
-from varprop.moments.closed import ROOT_TWO_PI, ClosedForms, below, inner_share, outer_share
+from varprop.moments.closed import ROOT_TWO_PI, ClosedForms, below, density, inner_share, outer_share, ramp
 
 
 def _powers(q: Any, c: float) -> Any:
@@ -34,6 +34,22 @@ def _outside(q: Any, c: float) -> Any:
 def _inside(q: Any, c: float) -> Any:
     """Return P(|z| < c)."""
     return inner_share(0, c / np.sqrt(q))
+
+
+def _clipped_mean(low: float, high: float) -> Any:
+    """Return E clip(z, low, high) as a function of mean and standard deviation, from the nearer end."""
+
+    def value(m: Any, s: Any) -> Any:
+        up = low + ramp(m - low, s) - ramp(m - high, s)
+        down = high - ramp(high - m, s) + ramp(low - m, s)
+        return np.where(m < (low + high) / 2, up, down)
+
+    return value
+
+
+def _between(low: float, high: float) -> Any:
+    """Return P(low < z < high) as a function of mean and standard deviation."""
+    return lambda m, s: below((high - m) / s) - below((low - m) / s)
 
 
 @registry.register("hardtanh", "hard_tanh")
@@ -58,7 +74,8 @@ def hardtanh() -> Activation:
                 "derivative_second_moment": lambda q: _inside(q, 1.0),
                 "fourth_moment": lambda q: _fourth(q, 1.0) + _outside(q, 1.0),
                 "z_phi_dphi": lambda q: _powers(q, 1.0),
-            }
+            },
+            smoothed={"mean": _clipped_mean(-1.0, 1.0), "derivative_mean": _between(-1.0, 1.0)},
         ),
     )
 
@@ -89,7 +106,11 @@ def hard_sigmoid() -> Activation:
                 "derivative_second_moment": lambda q: _inside(q, 3.0) / 36,
                 "fourth_moment": fourth,
                 "z_phi_dphi": lambda q: _powers(q, 3.0) / 36,
-            }
+            },
+            smoothed={
+                "mean": lambda m, s: 0.5 + _clipped_mean(-3.0, 3.0)(m, s) / 6,
+                "derivative_mean": lambda m, s: _between(-3.0, 3.0)(m, s) / 6,
+            },
         ),
     )
 
@@ -120,7 +141,8 @@ def relu6() -> Activation:
                 "derivative_second_moment": lambda q: 0.5 * _inside(q, 6.0),
                 "fourth_moment": lambda q: 0.5 * _fourth(q, 6.0) + 648 * _outside(q, 6.0),
                 "z_phi_dphi": lambda q: 0.5 * _powers(q, 6.0),
-            }
+            },
+            smoothed={"mean": _clipped_mean(0.0, 6.0), "derivative_mean": _between(0.0, 6.0)},
         ),
     )
 
@@ -154,6 +176,19 @@ def hard_swish() -> Activation:
         inside = 105 * q**4 * inner_share(8, t) + 810 * q**3 * inner_share(6, t) + 81 * _fourth(q, 3.0)
         return inside / 1296 + 1.5 * q * q * outer_share(4, t)
 
+    def smooth(m: Any, s: Any) -> Any:  # z (z + 3)/6 between -3 and 3, z beyond
+        a, b = (-3 - m) / s, (3 - m) / s
+        share, left, right = below(b) - below(a), s * density(a), s * density(b)
+        first = m * share + left - right
+        square = (m * m + s * s) * share + (m - 3) * left - (m + 3) * right
+        return square / 6 + first / 2 + ramp(m - 3, s) + 3 * below(-b)
+
+    def smooth_slope(m: Any, s: Any) -> Any:
+        a, b = (-3 - m) / s, (3 - m) / s
+        share = below(b) - below(a)
+        first = m * share + s * (density(a) - density(b))
+        return first / 3 + share / 2 + below(-b)
+
     return Activation(
         "hard_swish",
         value,
@@ -169,6 +204,7 @@ def hard_swish() -> Activation:
                 "derivative_second_moment": derivative_second,
                 "fourth_moment": fourth,
                 "z_phi_dphi": lambda q: (2 * _fourth(q, 3.0) + 9 * _powers(q, 3.0)) / 36 + beyond(q),
-            }
+            },
+            smoothed={"mean": smooth, "derivative_mean": smooth_slope},
         ),
     )

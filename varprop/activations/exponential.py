@@ -17,7 +17,7 @@ from varprop._registry import spell
 from varprop._validation import check_real
 from varprop.activations.base import Activation, Array
 from varprop.activations.table import registry
-from varprop.moments.closed import ROOT_TWO_PI, ClosedForms, exponential_half
+from varprop.moments.closed import ROOT_TWO_PI, ClosedForms, below, exponential_half, ramp
 
 _SMALL = 0.15  # below this k·s the series are used; 30 terms then reach 1e-18
 
@@ -55,6 +55,15 @@ def _direct(order: int, x: Any) -> Any:
     return total
 
 
+def _damped(k: float, m: Any, s: Any) -> Any:
+    """Return E[e^{kz}; z < 0] for z ~ N(m, s²), by completing the square; no exponential grows."""
+    a = m / s
+    t = a + k * s
+    tail = np.exp(-0.5 * a * a) * exponential_half(np.maximum(t, 0.0))
+    inside = np.exp(np.minimum(k * m + 0.5 * k * k * s * s, 0.0)) * below(-t)
+    return np.where(t > 0, tail, inside)
+
+
 def _make(name: str, scale: float, alpha: float, rate: float) -> Activation:
     """Return scale·z above 0, scale·alpha·(e^{rate z} - 1) below."""
 
@@ -86,8 +95,14 @@ def _make(name: str, scale: float, alpha: float, rate: float) -> Activation:
 
     def z_phi_dphi(q: Any) -> Any:  # q d/dq E phi², because d/dq E f(z) = E z f'(z) / (2q)
         x = rate * np.sqrt(q)
-        below = rate * q * (2 * exponential_half(2 * x) - exponential_half(x))
-        return scale**2 * (0.5 * q + alpha**2 * rate * below)
+        inner = rate * q * (2 * exponential_half(2 * x) - exponential_half(x))
+        return scale**2 * (0.5 * q + alpha**2 * rate * inner)
+
+    def smooth(m: Any, s: Any) -> Any:
+        return scale * (ramp(m, s) + alpha * (_damped(rate, m, s) - below(-m / s)))
+
+    def smooth_slope(m: Any, s: Any) -> Any:
+        return scale * (below(m / s) + alpha * rate * _damped(rate, m, s))
 
     return Activation(
         name,
@@ -103,7 +118,8 @@ def _make(name: str, scale: float, alpha: float, rate: float) -> Activation:
                 "derivative_second_moment": derivative_second,
                 "fourth_moment": fourth,
                 "z_phi_dphi": z_phi_dphi,
-            }
+            },
+            smoothed={"mean": smooth, "derivative_mean": smooth_slope},
         ),
     )
 

@@ -54,6 +54,7 @@ def step() -> Activation:
             pair={
                 "product": lambda p: np.arctan2(p.root, -p.c) / (2 * math.pi),
                 "derivative_product": lambda p: np.zeros_like(p.c),
+                "squared_difference": lambda p: np.arctan2(p.root, p.c) / math.pi,
             },
         ),
     )
@@ -88,7 +89,11 @@ def sign() -> Activation:
                     "variance": spread,
                 }
             ),
-            pair={"product": product, "derivative_product": lambda p: np.zeros_like(p.c)},
+            pair={
+                "product": product,
+                "derivative_product": lambda p: np.zeros_like(p.c),
+                "squared_difference": lambda p: 4 / math.pi * np.arctan2(p.root, p.c),
+            },
         ),
     )
 

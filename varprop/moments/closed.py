@@ -37,12 +37,15 @@ class ClosedForms:
         For z ~ N(0, q), q > 0 (a float or an array).
     general : mapping from field to ``f(q, m)``
         For z ~ N(m, q), q > 0 (arrays that broadcast).
+    smoothed : mapping from "mean" or "derivative_mean" to ``f(m, s)``
+        For z ~ N(m, s²), s > 0, right in absolute terms: the inner integral of a nested quadrature.
     pair : mapping from pair field to ``f(pair)``
         For two correlated zero-mean Gaussians, see `Pair`.
     """
 
     centred: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
     general: Mapping[str, Callable[[Any, Any], Any]] = field(default_factory=dict)
+    smoothed: Mapping[str, Callable[[Any, Any], Any]] = field(default_factory=dict)
     pair: Mapping[str, Callable[[Pair], Any]] = field(default_factory=dict)
 
 
@@ -87,6 +90,12 @@ def density(t: Any) -> Any:
 def below(t: Any) -> Any:
     """Return P(g <= t) for standard normal g."""
     return scipy.special.ndtr(t)
+
+
+def ramp(m: Any, s: Any) -> Any:
+    """Return E[z; z > 0] for z ~ N(m, s²), right in absolute terms."""
+    a = m / s
+    return m * below(a) + s * density(a)
 
 
 def inner_share(k: int, t: Any) -> Any:

@@ -69,14 +69,15 @@ class Table:
                 running = np.maximum.accumulate(size, axis=1)
                 local = np.where(running > 0, size / np.where(running > 0, running, 1), 0)
                 error = relative_error(roughness(values)) * local
-            wild = np.logical_not(np.isfinite(values).all(axis=(0, 2))) | _explodes(low, running.max(axis=0))
+            finite = np.asarray(np.isfinite(values).all(axis=(0, 2)))
+            wild = ~finite | _explodes(low, running.max(axis=0))
             if wild.any():
                 keep = slice(0, int(np.argmax(wild)))
                 low, high, error = low[keep], high[keep], error[:, keep]
                 if low.size == 0 or low[-1] < 1e3:
                     return np.zeros(1), np.ones(1), 0.0
                 reach = float(high[-1])
-            bad = (error > 1e-14).any(axis=0)
+            bad = np.asarray(np.any(error > 1e-14, axis=0))
             if not bad.any() or depth == 60:
                 return low, high, reach
             if low.size + bad.sum() > _BUDGET:  # it oscillates: serve smaller variances only

@@ -222,6 +222,18 @@ class GaussianMoments:
             found["variance"] = _variance(found["mean"], found["second_moment"], rise, squared)
         return {field: found[field] for field in wanted}
 
+    def squared_rise(self, q: Array) -> Array:
+        """Return E (phi(z) - phi(0))² for z ~ N(0, q); 0 for variance 0."""
+        result = np.zeros(q.shape)
+        by_table = (q > 0) & self.table.serves(q)
+        result[by_table] = self.table.evaluate(("rise squared",), q[by_table])[:, 0]
+        rest = (q > 0) & ~by_table
+        if rest.any():
+            found = self(q[rest], fields=("mean", "variance"))
+            start = np.asarray(self.value(np.zeros(1)))[0]
+            result[rest] = found.variance + np.square(found.mean - start)
+        return result
+
     def _rise_moments(self, panels: Panels, q: Array, m: Array) -> tuple[Array, Array]:
         """Return E[phi(z) - phi(m)] and its square's mean, the rise integrated outwards from z = m."""
         start = np.asarray(self.value(m))
