@@ -64,7 +64,7 @@ def test_ten_random_kills(tmp_path, expected):
             time.sleep(0.02)
     assert finish(store, workers=2) == expected
     assert finish(store, workers=1) == expected
-    assert load_store(store).attrs["digest"] == expected
+    assert load_store(store).attrs["cases"][NETWORK.case]["digest"] == expected
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -303,6 +304,16 @@ def test_load_gives_the_table_back(path):
     loaded = load_store(path)
     pd.testing.assert_frame_equal(loaded, frame, check_exact=True)
     assert loaded.attrs["unfinished"] == {}
+    assert loaded.attrs["digest"] == frame.attrs["digest"]
+    for net in nets:
+        stored, fresh = (f.attrs["cases"][net.case] for f in (loaded, frame))
+        assert stored.keys() == fresh.keys()
+        for name in stored.keys() - {"histograms"}:
+            assert repr(stored[name]) == repr(fresh[name])
+        for one, two in zip(stored["histograms"], fresh["histograms"], strict=True):
+            assert (one.case, one.layer) == (two.case, two.layer)
+            np.testing.assert_array_equal(one.edges, two.edges)
+            np.testing.assert_array_equal(one.counts, two.counts)
     assert [p.name for p in path.parent.iterdir()] == [path.name]
 
 

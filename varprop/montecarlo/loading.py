@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sqlite3
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from varprop._validation import InputError, described
 from varprop.montecarlo.complaints import APPLICATION_ID, explained
+from varprop.montecarlo.tables import join_frames, unpack_attrs
 from varprop.results.schema import SIMULATED_COLUMNS, tidy
 
 if TYPE_CHECKING:
@@ -29,8 +28,8 @@ def load_store(path: str | os.PathLike[str]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns of `varprop.results.schema.SIMULATED_COLUMNS`. ``attrs["unfinished"]`` names the cases that
-        were interrupted, with their finished and planned draws.
+        As `varprop.montecarlo.simulate_networks` returned it, for the cases that are finished. Those that
+        were interrupted are named in ``attrs["unfinished"]``, with their finished and planned draws.
 
     Raises
     ------
@@ -40,23 +39,35 @@ def load_store(path: str | os.PathLike[str]) -> pd.DataFrame:
     target = Path(path)
     if not target.is_file():
         raise InputError("store", str(target), "an existing block store")
+    unfinished: dict[str, str] = {}
+    frames = []
     with explained(target), contextlib.closing(_open_to_read(target)) as connection:
         if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
             raise InputError("store", str(target), "a block store of varprop")
-        columns = ", ".join(f'"{column}"' for column in SIMULATED_COLUMNS)
-        rows = connection.execute(f"SELECT {columns} FROM results ORDER BY position, rowid").fetchall()
-        state = connection.execute(
-            "SELECT label, draws, attributes, (SELECT coalesce(sum(draws), 0) FROM blocks "
-            "WHERE blocks.position = cases.position) FROM cases ORDER BY position"
+        cases = connection.execute(
+            "SELECT position, label, draws, attributes, histograms, (SELECT coalesce(sum(draws), 0) "
+            "FROM blocks WHERE blocks.position = cases.position) FROM cases ORDER BY position"
         ).fetchall()
-    unfinished = {label: f"{done} of {draws} draws" for label, draws, attrs, done in state if attrs is None}
-    if not rows:
+        for position, label, draws, attributes, histograms, done in cases:
+            if attributes is None:
+                unfinished[label] = f"{done} of {draws} draws"
+            else:
+                frames.append(_table(connection, position, unpack_attrs(label, attributes, histograms)))
+    if not frames:
         raise InputError("store", str(target), described(f"a finished case (here: {unfinished}); resume it"))
-    records: list[Mapping[str, Any]] = [
-        {k: v for k, v in zip(SIMULATED_COLUMNS, row, strict=True) if v is not None} for row in rows
-    ]
-    attributes = next(json.loads(attrs) for _, _, attrs, _ in state if attrs is not None)
-    return tidy(records, SIMULATED_COLUMNS, {**attributes, "unfinished": unfinished})
+    joint = join_frames(frames)
+    joint.attrs["unfinished"] = unfinished
+    return joint
+
+
+def _table(connection: sqlite3.Connection, position: int, attrs: dict[str, Any]) -> pd.DataFrame:
+    columns = ", ".join(f'"{column}"' for column in SIMULATED_COLUMNS)
+    rows = connection.execute(
+        f"SELECT {columns} FROM results WHERE position = ? ORDER BY rowid", (position,)
+    ).fetchall()
+    # SQLite has no NaN; what is missing becomes one again.
+    present = [{k: v for k, v in zip(SIMULATED_COLUMNS, r, strict=True) if v is not None} for r in rows]
+    return tidy(present, SIMULATED_COLUMNS, attrs)
 
 
 def _open_to_read(path: Path) -> sqlite3.Connection:

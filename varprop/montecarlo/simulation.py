@@ -17,6 +17,7 @@ from varprop.montecarlo.execution import execute
 from varprop.montecarlo.executors import local_workers, open_executor, window_of
 from varprop.montecarlo.planning import make_plan
 from varprop.montecarlo.progress import Progress, Report
+from varprop.montecarlo.tables import join_frames
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,7 +77,8 @@ def simulate_network(
     case : int
         Number of the network in its study; part of the random streams' names.
     block_size : int, optional
-        Draws per block, at least 4. It names the random streams too, so another size gives other (equally good) numbers.
+        Draws per block, at least 4. It decides the random streams too, so another size gives other (equally
+        good) numbers.
 
     Returns
     -------
@@ -190,23 +192,6 @@ def simulate_plans(
                     kept.put_result(plan, frame)
                 frames.append(frame)
     return frames
-
-
-def join_frames(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Put the tables of several cases below one another; ``attrs["cases"]`` keeps the provenance of each.
-
-    The joint ``attrs["digest"]`` is the SHA-256 of the cases' digests.
-    """
-    import pandas as pd
-
-    bare = [frame.copy(deep=False) for frame in frames]
-    for frame in bare:
-        frame.attrs = {}  # pandas compares them on joining, and arrays have no truth value
-    joint = pd.concat(bare, ignore_index=True)
-    joint.attrs["cases"] = {frame["case"].iloc[0]: dict(frame.attrs) for frame in frames}
-    digests = "".join(str(frame.attrs["digest"]) for frame in frames)
-    joint.attrs["digest"] = hashlib.sha256(digests.encode()).hexdigest()
-    return joint
 
 
 def _open_store(

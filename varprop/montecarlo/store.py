@@ -25,6 +25,7 @@ from varprop._validation import InputError
 from varprop.montecarlo.blocks import FORMAT, Block, Plan
 from varprop.montecarlo.complaints import APPLICATION_ID, explained
 from varprop.montecarlo.description import describe, differences
+from varprop.montecarlo.tables import pack_attrs
 from varprop.results.schema import SIMULATED_COLUMNS
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 _SCHEMA = f"""
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE cases (position INTEGER PRIMARY KEY, label TEXT NOT NULL, draws INTEGER NOT NULL,
-    description TEXT NOT NULL, attributes TEXT);
+    description TEXT NOT NULL, attributes TEXT, histograms BLOB);
 CREATE TABLE blocks (position INTEGER, block INTEGER, draws INTEGER, seconds REAL,
     checksum BLOB NOT NULL, content BLOB NOT NULL, PRIMARY KEY (position, block, draws));
 CREATE TABLE results (position INTEGER NOT NULL, {", ".join(f'"{c}"' for c in SIMULATED_COLUMNS)});
@@ -138,13 +139,13 @@ class BlockStore:
         position = self._positions[id(plan)]
         rows = frame.loc[:, list(SIMULATED_COLUMNS)].astype(object).to_numpy().tolist()
         marks = ", ".join("?" * (1 + len(SIMULATED_COLUMNS)))
-        attributes = json.dumps({k: v for k, v in frame.attrs.items() if isinstance(v, str | int | float)})
+        attributes, histograms = pack_attrs(frame.attrs)
         with explained(self.path), self._transaction() as connection:
             connection.execute("DELETE FROM results WHERE position = ?", (position,))
             connection.executemany(f"INSERT INTO results VALUES ({marks})", [[position, *r] for r in rows])
             connection.execute(
-                "UPDATE cases SET attributes = ?, draws = ? WHERE position = ?",
-                (attributes, plan.draws, position),
+                "UPDATE cases SET attributes = ?, histograms = ?, draws = ? WHERE position = ?",
+                (attributes, histograms, plan.draws, position),
             )
 
     @contextlib.contextmanager
