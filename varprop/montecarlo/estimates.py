@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from varprop.montecarlo.cells import Moments
 from varprop.montecarlo.histograms import Histogram, grid
 from varprop.montecarlo.nominal import nominal_exponents
 from varprop.montecarlo.statistics import PLACE, Statistics
@@ -104,10 +105,9 @@ def _columns(statistics: Statistics) -> dict[str, Any]:
     error = np.where(lost, np.nan, np.maximum(moments.std_error(), _rounding(statistics, value)))
     half = stdtrit(np.maximum(moments.count - 1, 1), (1 + CONFIDENCE) / 2) * error
     with np.errstate(invalid="ignore", divide="ignore"):
-        before = statistics.plain.spread * np.exp2(
-            np.clip(2.0 * (statistics.plain.exponent - moments.exponent), -1000, 1000)
-        )
-        ratio = np.where(moments.spread > 0, before / moments.spread, np.where(before > 0, np.inf, 1.0))
+        before = _variance(statistics.plain)
+        after = _variance(moments) * 4.0 ** np.clip(moments.exponent - statistics.plain.exponent, -500, 500)
+        ratio = np.where(after > 0, before / after, np.where(before > 0, np.inf, 1.0))
         scatter = np.sqrt(logs.spread / np.maximum(logs.count - 1, 1)) * np.exp2(logs.exponent.astype(float))
         low, high = value - half, value + half
     return {
@@ -122,6 +122,11 @@ def _columns(statistics: Statistics) -> dict[str, Any]:
         "log_scale": list(zip(logs.value().tolist(), scatter.tolist(), strict=True)),
         "variance_ratio": ratio.tolist(),
     }
+
+
+def _variance(moments: Moments) -> Any:
+    """Return the variances over draws, in units of ``4**exponent``."""
+    return moments.spread / np.maximum(moments.count - 1, 1)
 
 
 def _rounding(statistics: Statistics, value: Any) -> Any:

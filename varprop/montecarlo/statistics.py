@@ -67,7 +67,7 @@ class Statistics:
         value: Array,
         exponent: Array | None = None,
         histogram: Array | None = None,
-        plain: Array | None = None,
+        plain: tuple[Array, Array] | None = None,
         rounding: float = ROUNDING_DOUBLE,
     ) -> Statistics:
         """Summarise per-draw values.
@@ -80,8 +80,8 @@ class Statistics:
             Binary exponents of `value`; default 0.
         histogram : array of shape (depth, bins), optional
             Counts of pre-activations.
-        plain : array of the shape of `value`, optional
-            The values before a control variate, at the same exponents. Default: `value`.
+        plain : (value, exponent), optional
+            The values before a control variate, some of them possibly NaN. Default: `value`.
         rounding : float
             Relative error that rounding may leave in a value.
         """
@@ -89,7 +89,7 @@ class Statistics:
         flat = value.reshape(draws, -1)
         powers = np.zeros(flat.shape, np.int64) if exponent is None else exponent.reshape(draws, -1)
         cells = Cells.of(flat, powers)
-        before = cells.moments if plain is None else Moments.of(plain.reshape(draws, -1), powers)
+        before = cells.moments if plain is None else Moments.of(*(a.reshape(draws, -1) for a in plain))
         counts = np.zeros((depth, 0), np.int64) if histogram is None else histogram.astype(np.int64)
         return cls(draws, depth, cells, before, counts, rounding)
 

@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varprop._validation import InputError, check_one_of, described
+from varprop.montecarlo.control import why_no_control
 from varprop.montecarlo.normals import Noise
 from varprop.montecarlo.samplers.conditional import FAMILIES, ConditionalMaps
 from varprop.montecarlo.samplers.dense import DenseMaps
 from varprop.montecarlo.samplers.program import (
-    Program,
     bytes_per_draw,
     compile_network,
     group_sizes,
     keeps_weights,
 )
-from varprop.montecarlo.samplers.records import Records
+from varprop.montecarlo.samplers.records import joined
 from varprop.montecarlo.samplers.reductions import NeedsDouble
 from varprop.montecarlo.samplers.walk import Maps, walk
+from varprop.montecarlo.samplers.watch import Watch
 from varprop.montecarlo.statistics import NAMES, ROUNDING_DOUBLE, ROUNDING_SINGLE, Statistics
 
 if TYPE_CHECKING:
     from varprop.montecarlo.blocks import Block, Plan
     from varprop.spec import Network
+
+Array = NDArray[Any]
 
 __all__ = ["choose", "sample_block", "working_bytes"]
 
@@ -41,6 +45,13 @@ def choose(network: Network, sampler: str, estimator: str = "plain") -> str:
         If the assumptions of the sampler or the estimator fail for this network.
     """
     check_one_of("sampler", sampler, ("auto", "dense", "conditional", "chain"))
+    if estimator == "control":
+        refusal = why_no_control(network)
+        if refusal:
+            raise InputError("estimator", described("control"), f"plain, because {refusal}")
+        if sampler not in ("auto", "conditional"):
+            raise InputError("sampler", described(sampler), "conditional for the control estimator")
+        return "conditional"
     refusal = why_not_conditional(network)
     if sampler == "conditional" and refusal:
         raise InputError("sampler", described("conditional"), f"dense, because {refusal}")
@@ -77,28 +88,36 @@ def sample_block(plan: Plan, block: Block) -> Statistics:
     """Draw the networks of one block and summarise them."""
     program = compile_network(plan.network, plan.share, plan.histogram)
     rng = plan.generator(block)
-    parts: list[Records] = []
-    histogram = np.zeros(0, np.int64)
+    control = plan.estimator == "control"
+    records, values = [], []
+    histogram: Array | None = None
     dtype = np.dtype(np.float64 if program.double else np.float32)
     rounding = ROUNDING_DOUBLE
     for draws in group_sizes(plan.network, plan.sampler, block.draws):
         state = rng.bit_generator.state
-        try:
-            records, counts = walk(program, _maps(plan, program, draws, noise := Noise(rng, dtype)), noise, draws)
-        except NeedsDouble:
-            # The same random numbers again, so that nothing is selected by what they gave.
-            rng.bit_generator.state = state
-            dtype = np.dtype(np.float64)
-            records, counts = walk(program, _maps(plan, program, draws, noise := Noise(rng, dtype)), noise, draws)
+        while True:
+            noise = Noise(rng, dtype)
+            watch = Watch(program) if control else None
+            # Under control, gradients are drawn in one group per block, to say what control has gained.
+            back = not (control and records)
+            try:
+                record, counts = walk(
+                    program, _maps(plan, draws, noise), noise, draws, backward=back, watch=watch
+                )
+                break
+            except NeedsDouble:
+                # The same random numbers again, so that nothing is selected by what they gave.
+                rng.bit_generator.state = state
+                dtype = np.dtype(np.float64)
         rounding = max(rounding, ROUNDING_SINGLE if dtype == np.float32 else ROUNDING_DOUBLE)
-        parts.append(records)
-        histogram = histogram + counts if len(parts) > 1 else counts
-    value = np.concatenate([part.value for part in parts])
-    exponent = np.concatenate([part.exponent for part in parts])
-    return Statistics.of(value, exponent, histogram, rounding=rounding)
+        records.append(record)
+        values.append(record if watch is None else record.replaced(watch.values()))
+        histogram = counts if histogram is None else histogram + counts
+    plain = joined(records) if control else None
+    return Statistics.of(*joined(values), histogram, plain=plain, rounding=rounding)
 
 
-def _maps(plan: Plan, program: Program, draws: int, noise: Noise) -> Maps:
+def _maps(plan: Plan, draws: int, noise: Noise) -> Maps:
     if plan.sampler == "dense":
         return DenseMaps(draws, noise, keeps_weights(plan.network))
     return ConditionalMaps(noise)

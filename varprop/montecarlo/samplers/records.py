@@ -38,3 +38,18 @@ class Records:
     def skip(self, name: str, number: int, draws: Array) -> None:
         """Take a quantity back for the `draws` marked True, for which it is not defined."""
         self.value[draws, number - 1, PLACE[name]] = np.nan
+
+    def replaced(self, values: dict[str, Array]) -> Records:
+        """Return a copy with the quantities in `values`, arrays of shape (draws, depth), put in their place."""
+        copy = Records(*self.value.shape[:2])
+        copy.value[:], copy.exponent[:] = self.value, self.exponent
+        for name, value in values.items():
+            copy.value[:, :, PLACE[name]] = np.where(np.isnan(value), np.inf, value)
+            copy.exponent[:, :, PLACE[name]] = 0
+        return copy
+
+
+def joined(parts: list[Records]) -> tuple[Array, Array]:
+    """Return the values and the exponents of all groups, one below the other."""
+    value = np.concatenate([part.value for part in parts])
+    return value, np.concatenate([part.exponent for part in parts])

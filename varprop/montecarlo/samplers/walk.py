@@ -21,6 +21,7 @@ from varprop.montecarlo.samplers.forward import measure
 from varprop.montecarlo.samplers.program import Program, Step
 from varprop.montecarlo.samplers.records import Records
 from varprop.montecarlo.samplers.reductions import dot, gram, square_sum
+from varprop.montecarlo.samplers.watch import Watch
 from varprop.montecarlo.scaled import shifted
 
 Array = NDArray[Any]
@@ -48,8 +49,34 @@ class Trace:
     slope: Array
 
 
-def walk(program: Program, maps: Maps, noise: Noise, draws: int) -> tuple[Records, Array]:
-    """Draw `draws` networks; return their numbers and the histogram counts of shape (depth, bins).
+def walk(
+    program: Program,
+    maps: Maps,
+    noise: Noise,
+    draws: int,
+    *,
+    backward: bool = True,
+    watch: Watch | None = None,
+) -> tuple[Records, Array]:
+    """Draw `draws` networks.
+
+    Parameters
+    ----------
+    program : Program
+    maps : Maps
+    noise : Noise
+    draws : int
+    backward : bool
+        Whether gradients are drawn.
+    watch : Watch, optional
+        Is shown every layer.
+
+    Returns
+    -------
+    records : Records
+        Every quantity of every draw.
+    counts : array of int64, shape (depth, bins)
+        Histograms.
 
     Raises
     ------
@@ -64,32 +91,32 @@ def walk(program: Program, maps: Maps, noise: Noise, draws: int) -> tuple[Record
     traces = []
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         for step in program.steps:
-            y = maps.forward(step, h)
+            w = maps.forward(step, h)
             if program.copies is not None:
-                y = y[:, :, program.copies]
+                w = w[:, :, program.copies]
+            y = w
             if not step.bias.deterministic:
                 r = draw_biases(step, draws, noise)
-                y += (shifted(r, -shift[:, None]) if shift.any() else r)[:, :, None]
+                y = w + (shifted(r, -shift[:, None]) if shift.any() else r)[:, :, None]
             value, slope, out_shift, size = measure(program, step, y, shift, records, counts)
+            if watch is not None:
+                watch.layer(step, h, w, shift, value, slope, out_shift)
             traces.append(Trace(h, shift, slope))
             h, shift = rescaled(value, out_shift, size)
-        _walk_back(program, maps, noise, records, traces, value, out_shift)
+        delta, shift, loss = heads.start(program, value, out_shift, slope, noise)
+        if loss is not None:
+            records.put("initial_loss", program.depth, *loss)
+        if watch is not None:
+            watch.head(None if loss is None else delta, shift)
+        if backward:
+            _walk_back(program, maps, records, traces, delta, shift)
     return records, counts
 
 
 def _walk_back(
-    program: Program,
-    maps: Maps,
-    noise: Noise,
-    records: Records,
-    traces: list[Trace],
-    output: Array,
-    output_shift: Array,
+    program: Program, maps: Maps, records: Records, traces: list[Trace], delta: Array, shift: Array
 ) -> None:
     batch = program.batch
-    delta, shift, loss = heads.start(program, output, output_shift, traces[-1].slope, noise)
-    if loss is not None:
-        records.put("initial_loss", program.depth, *loss)
     for step, trace in zip(reversed(program.steps), reversed(traces), strict=True):
         number, entries = step.number, step.fan_in * step.fan_out
         size, power = square_sum(delta)

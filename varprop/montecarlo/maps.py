@@ -1,0 +1,116 @@
+"""Gaussian moments of an activation as functions of the variance alone, fast enough to call for every draw.
+
+Where a moment needs quadrature it is interpolated by Chebyshev polynomials in the logarithm of the variance, on
+pieces that are halved until points between the nodes agree with the quadrature to `TOLERANCE`; a variance outside
+the table is computed directly. So interpolation biases nothing by more than that.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.polynomial import chebyshev
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from varprop.activations import Activation
+
+Array = NDArray[Any]
+
+TOLERANCE = 1e-11
+"""Error of the interpolation, relative to the largest value of the moment on the piece."""
+
+FIELDS = ("mean", "second_moment", "derivative_second_moment")
+
+_NODES = 16
+_WIDEST, _NARROWEST = 1.0, 1 / 16
+_MARGIN = 1.5
+
+
+class MomentMap:
+    """E phi, E phi² and E phi'² at z ~ N(mean, k), as functions of k.
+
+    Parameters
+    ----------
+    activation : Activation
+    mean : float
+        Mean of z.
+    low, high : float
+        Variances between which most arguments will lie, at least 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import varprop as vp
+    >>> table = MomentMap(vp.activation("relu"), 0.0, 0.5, 2.0)
+    >>> table(np.array([1.0, 100.0]))[1]
+    array([ 0.5, 50. ])
+    """
+
+    def __init__(self, activation: Activation, mean: float, low: float, high: float) -> None:
+        self.activation = activation
+        self.mean = mean
+        self._left = np.zeros(0)
+        self._right = np.zeros(0)
+        self._coefficients = np.zeros((0, _NODES, len(FIELDS)))
+        if low > 0:
+            start, stop = np.log(low) - _MARGIN, np.log(high) + _MARGIN
+            number = max(1, int(np.ceil((stop - start) / _WIDEST)))
+            edges = np.linspace(start, stop, number + 1)
+            self._fit(list(zip(edges[:-1], edges[1:], strict=True)))
+
+    def exact(self, k: Array) -> Array:
+        """Return the moments of `FIELDS` without interpolation, shape (fields, len(k))."""
+        moments = self.activation.moments(k, self.mean, fields=FIELDS)
+        return np.stack([np.broadcast_to(getattr(moments, name), k.shape) for name in FIELDS])
+
+    def __call__(self, k: Array) -> Array:
+        """Return the moments of `FIELDS` at the variances k, shape (fields, len(k))."""
+        with np.errstate(divide="ignore"):
+            place = np.log(k)
+        piece = np.searchsorted(self._right, place)
+        inside = piece < len(self._right)
+        inside[inside] = place[inside] >= self._left[piece[inside]]
+        if not inside.all():
+            result = np.empty((len(FIELDS), len(k)))
+            result[:, ~inside] = self.exact(k[~inside])
+            if inside.any():
+                result[:, inside] = self._interpolated(place[inside], piece[inside])
+            return result
+        return self._interpolated(place, piece)
+
+    def slopes(self, k: float) -> Array:
+        """Return the derivatives with respect to k, shape (fields,), to about six digits."""
+        if k == 0.0:
+            return np.zeros(len(FIELDS))
+        step = 1e-4
+        ends = self(np.array([k * np.exp(-step), k * np.exp(step)]))
+        return (ends[:, 1] - ends[:, 0]) / (2 * step * k)  # type: ignore[no-any-return]
+
+    def _interpolated(self, place: Array, piece: Array) -> Array:
+        left, right = self._left[piece], self._right[piece]
+        x = (2 * place - left - right) / (right - left)
+        coefficients = np.moveaxis(self._coefficients[piece], 0, -1)
+        return chebyshev.chebval(x, coefficients, tensor=False)  # type: ignore[no-any-return]
+
+    def _fit(self, todo: list[tuple[float, float]]) -> None:
+        nodes = chebyshev.chebpts1(_NODES)
+        between = np.cos(np.pi * np.arange(1, _NODES) / _NODES)
+        design = chebyshev.chebvander(nodes, _NODES - 1)
+        found = []
+        while todo:
+            left, right = todo.pop()
+            x = np.concatenate([nodes, between])
+            values = self.exact(np.exp(left + (right - left) * (x + 1) / 2))
+            coefficients = np.linalg.solve(design, values[:, :_NODES].T)
+            error = np.abs(chebyshev.chebval(between, coefficients) - values[:, _NODES:]).max(axis=1)
+            if np.all(error <= TOLERANCE * np.abs(values).max(axis=1)):
+                found.append((left, right, coefficients))
+            elif right - left > 2 * _NARROWEST:
+                middle = (left + right) / 2
+                todo += [(left, middle), (middle, right)]
+        found.sort(key=lambda piece: piece[0])
+        if found:
+            self._left, self._right = (np.array([piece[i] for piece in found]) for i in (0, 1))
+            self._coefficients = np.stack([piece[2] for piece in found])
