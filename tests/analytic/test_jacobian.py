@@ -64,7 +64,7 @@ def test_one_gaussian_layer_is_marchenko_pastur():
 )
 def test_density_has_the_right_mass_mean_and_variance(name, weight_variance, ensemble):
     law = Jacobian(activation(name), weight_variance, 3, 0.4, ensemble)
-    frame = spectral_density(name, weight_variance, 3, q=0.4, weights=ensemble, points=20_000)
+    frame = spectral_density(name, weight_variance, 3, q=0.4, weights=ensemble, points=1500)
     s, rho = frame["singular_value"].to_numpy(), frame["density"].to_numpy()
     mean, variance = law.moments()
 

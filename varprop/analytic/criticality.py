@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
-from varprop.activations import Activation, activation
 
-from varprop._validation import InputError
+from varprop.activations import Activation, activation
 from varprop.analytic.length_map import HIGHEST, LOWEST, TOUCH, LengthMap, depth_scale, phase
+from varprop.analytic.rootfinding import evaluate, root_between
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -112,12 +111,9 @@ def _roots(length: LengthMap) -> tuple[list[float], str]:
         return float(length.slope(q)) * q / float(length.value(q)) - 1
 
     x = np.log(known)
-    with np.errstate(invalid="ignore"):
-        tilts = length.slope(known) * known / length.value(known) - 1
-    turns = [
-        brentq(tilt, x[i], x[i + 1], xtol=1e-13, rtol=1e-15)
-        for i in np.flatnonzero(np.sign(tilts[:-1]) * np.sign(tilts[1:]) < 0)
-    ]
+    slopes = evaluate(length.slope, known)
+    tilts = slopes / np.exp(gap) - 1
+    turns = [root_between(tilt, x[i], x[i + 1]) for i in np.flatnonzero(tilts[:-1] * tilts[1:] < 0)]
     found: list[float] = []
     for turn in turns:
         if abs(log_gap(turn)) <= TOUCH:
@@ -128,7 +124,7 @@ def _roots(length: LengthMap) -> tuple[list[float], str]:
         zip(edges[:-1], heights[:-1], strict=True), zip(edges[1:], heights[1:], strict=True), strict=True
     ):
         if abs(low) > TOUCH and abs(high) > TOUCH and low * high < 0:
-            found.append(math.exp(brentq(log_gap, left, right, xtol=1e-15, rtol=1e-15)))
+            found.append(math.exp(root_between(log_gap, left, right)))
     found.sort()
     if length.bias_variance == 0 and float(length.activation(np.zeros(1))[0]) == 0:
         found.insert(0, 0.0)
@@ -139,23 +135,9 @@ def _roots(length: LengthMap) -> tuple[list[float], str]:
 
 def _gaps(length: LengthMap, grid: Array) -> tuple[Array, Array]:
     """Second moments where the map can be computed, and log F(q)/q there."""
-    try:
-        value = length.value(grid)
-    except InputError:
-        # Some point of the grid is out of quadrature's reach: keep those that are not.
-        kept = [(q, v) for q in grid if (v := _value_or_none(length, q)) is not None]
-        grid, value = (
-            (np.array(a, dtype=float) for a in zip(*kept, strict=True)) if kept else (grid[:0], grid[:0])
-        )
+    value = evaluate(length.value, grid)
     good = np.isfinite(value) & (value > 0)
     return grid[good], np.log(value[good] / grid[good])
-
-
-def _value_or_none(length: LengthMap, q: float) -> float | None:
-    try:
-        return float(length.value(q))
-    except InputError:
-        return None
 
 
 def _homogeneous_roots(length: LengthMap) -> tuple[list[float], str]:
@@ -245,7 +227,7 @@ def correlation_fixed_point(length: LengthMap, q: float) -> tuple[float, float, 
     def excess(log_gap: float) -> float:
         """C(c) - c times q, with 1 - c = exp(log_gap)."""
         gap = math.exp(log_gap)
-        pair = phi.pair_moments(q, q, q * (1 - gap), fields=("product",), one_minus_correlation=gap)
+        pair = phi.pair_moments(q, q, one_minus_correlation=gap, fields=("product",))
         return q * gap - sw2 * (square - float(pair.product))
 
     if total == 0 and float(moments.mean) ** 2 <= 1e-30 * square:
@@ -257,7 +239,7 @@ def correlation_fixed_point(length: LengthMap, q: float) -> tuple[float, float, 
         if excess(0.0) <= 0:
             c_star, gap = 0.0, 1.0
         else:
-            gap = math.exp(brentq(excess, lowest, 0.0, xtol=1e-14, rtol=1e-15))
+            gap = math.exp(root_between(excess, lowest, 0.0))
             c_star = 1 - gap
-    slope = phi.pair_moments(q, q, q * c_star, fields=("derivative_product",), one_minus_correlation=gap)
+    slope = phi.pair_moments(q, q, one_minus_correlation=gap, fields=("derivative_product",))
     return c_star, sw2 * float(slope.derivative_product), ""

@@ -106,7 +106,7 @@ def correlation_curve(
     if not np.isfinite(at) or at <= 0:
         raise InputError("q", at, "a second moment above 0: this network's tends to 0 or to infinity")
     c = np.linspace(0.0, 1.0, check_integer("points", points, minimum=2, maximum=100_000))
-    pair = act.pair_moments(at, at, at * c, fields=("product",), one_minus_correlation=1 - c)
+    pair = act.pair_moments(at, at, one_minus_correlation=1 - c, fields=("product",))
     mapped = (length.bias_variance + length.weight_variance * np.asarray(pair.product)) / float(
         length.value(at)
     )

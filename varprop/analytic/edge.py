@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
-from varprop.activations import Activation, activation
 
 from varprop._validation import InputError, check_real
+from varprop.activations import Activation, activation
 from varprop.analytic.length_map import LOWEST, LengthMap
+from varprop.analytic.rootfinding import root_between
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -153,7 +153,7 @@ def _critical_lengths(act: Activation, bias_variance: float) -> list[float]:
         values[np.abs(values) < 1e-7] = np.nan
     for i in np.flatnonzero(np.sign(values[:-1]) * np.sign(values[1:]) < 0):
         x0, x1 = np.log(grid[i : i + 2])
-        roots.append(math.exp(brentq(excess, x0, x1, xtol=1e-15, rtol=1e-15)))
+        roots.append(math.exp(root_between(excess, x0, x1)))
     return roots or [math.nan]
 
 

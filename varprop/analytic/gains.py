@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
-from varprop.activations import Activation, activation
 
 from varprop._validation import InputError
+from varprop.activations import Activation, activation
 from varprop.analytic.criticality import attracting_point
 from varprop.analytic.edge import edge_of_chaos
 from varprop.analytic.length_map import HIGHEST, LOWEST, CentredMap, LengthMap, growth
+from varprop.analytic.rootfinding import root_between
 from varprop.results.health import factor_text, health
 
 if TYPE_CHECKING:
@@ -160,8 +160,7 @@ def _lowest_stable(act: Activation) -> float | None:
     for near in (best - 1, best + 1):  # the boundary of the valid stretch lies between two grid points
         if 0 <= near < grid.size and not valid[near]:
             edge = slope_excess if slopes[near] > 0 else bias
-            if edge(grid[best]) * edge(grid[near]) < 0:
-                return math.exp(brentq(edge, *sorted((grid[best], grid[near])), xtol=1e-14, rtol=1e-15))
+            return math.exp(root_between(edge, *sorted((grid[best], grid[near]))))
     return math.exp(grid[best])
 
 

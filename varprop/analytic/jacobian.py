@@ -6,9 +6,8 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from varprop.activations import Activation, activation
-
 from varprop._validation import InputError, check_integer
+from varprop.activations import Activation, activation
 from varprop.analytic.spectrum import Ensemble, Jacobian
 
 if TYPE_CHECKING:

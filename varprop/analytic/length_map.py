@@ -14,13 +14,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from varprop.activations import Activation
 
 from varprop._validation import check_real
+from varprop.activations import Activation
 
 Array = NDArray[np.float64]
 
-LOWEST, HIGHEST = 1e-12, 1e10
+LOWEST, HIGHEST = 1e-8, 1e8
 """Second moments between which fixed points are sought."""
 
 TOUCH = 1e-9

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from varprop.activations import Activation, activation
 
 from varprop._validation import InputError, check_real, described
+from varprop.activations import Activation, activation
 from varprop.analytic.length_map import HIGHEST, LOWEST, depth_scale, phase
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ def _correlations(
     theta = np.linspace(0.0, math.pi / 2, 49)
     lengths = np.exp(xs)[:, None]
     gap = 2 * np.sin(theta[1:] / 2) ** 2  # 1 - cos without cancellation
-    pair = act.pair_moments(lengths, lengths, lengths * (1 - gap), one_minus_correlation=gap)
+    pair = act.pair_moments(lengths, lengths, one_minus_correlation=gap)
     m = act.moments(lengths, fields=("second_moment", "derivative_second_moment"))
     top = np.asarray(m.derivative_second_moment)  # the limit of the ratio as c -> 1
     ratio = (np.asarray(m.second_moment) - np.asarray(pair.product)) / (lengths * gap)

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
-from varprop.activations import Activation
 
 from varprop._validation import check_integer, check_one_of, check_real
+from varprop.activations import Activation
 
 if TYPE_CHECKING:
     pass
@@ -25,7 +25,7 @@ Complex = NDArray[np.complex128]
 Ensemble = Literal["gaussian", "orthogonal"]
 
 _ENSEMBLES = ("gaussian", "orthogonal")
-_NODES = 256
+_NODES = 128
 
 
 @dataclass(frozen=True)
@@ -142,9 +142,9 @@ class Jacobian:
         height = 1e3 * max(self.upper_edge(), float(x.max()))
         zeta = x + 1j * height
         w = mu1 * zeta / mean
-        for eta in height * np.geomspace(1, 1e-12, 400):
+        for eta in height * np.geomspace(1, 1e-12, 140):
             zeta = x + 1j * np.maximum(eta, 1e-7 * x)
-            for _ in range(4):
+            for _ in range(3):
                 value, m = self._map(w, d, p)
                 slope_m = -(p * d / (w[..., None] - d) ** 2).sum(-1)
                 # d log zeta / dw
