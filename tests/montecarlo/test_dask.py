@@ -53,7 +53,7 @@ def test_same_bits_on_a_cluster_that_loses_a_worker(cluster, expected):
 
 
 def test_scheduler_address(cluster, expected):
-    with open_executor(scheduler=cluster.scheduler_address) as executor:
+    with open_executor(cluster.scheduler_address) as executor:
         assert simulate_network(engine.network(), **SETTINGS, executor=executor).attrs["digest"] == expected
 
 
@@ -61,7 +61,7 @@ def test_nobody_at_the_address(monkeypatch):
     monkeypatch.setattr(executors, "CONNECT_SECONDS", 1)
     with (
         pytest.raises(InputError, match="the address of a Dask scheduler"),
-        open_executor(scheduler="tcp://127.0.0.1:9"),
+        open_executor("tcp://127.0.0.1:9"),
     ):
         pass
 
@@ -70,7 +70,7 @@ def test_cluster_without_workers():
     with (
         distributed.LocalCluster(n_workers=0, dashboard_address=None, silence_logs=50) as empty,
         pytest.raises(InputError, match="at least one worker"),
-        open_executor(scheduler=empty.scheduler_address),
+        open_executor(empty.scheduler_address),
     ):
         pass
 

@@ -223,11 +223,6 @@ def test_bad_executors(workers, message):
         pass
 
 
-def test_workers_and_scheduler_exclude_each_other():
-    with pytest.raises(InputError, match="scheduler"), open_executor(2, "tcp://127.0.0.1:1"):
-        pass
-
-
 def test_counting_workers():
     class Unknown:
         pass

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import pickle
+import socket
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 
-from varprop._validation import InputError, check_integer, described
+from varprop._validation import InputError, check_integer
 from varprop.montecarlo.blocks import Plan
 from varprop.montecarlo.pools import Here, ProcessPool
 
@@ -17,23 +18,26 @@ CONNECT_SECONDS = 10
 _WORKERS_UNKNOWN = 32
 
 
+Workers = int | str | Executor | None
+"""What `executor=` may be: a number of processes, a Dask scheduler's address, an executor, None for here."""
+
+
 @contextlib.contextmanager
-def open_executor(workers: int | Executor | None = None, scheduler: str | None = None) -> Iterator[Executor]:
-    """Yield the executor that `workers` and `scheduler` mean, and close what was opened here.
+def open_executor(workers: Workers = None) -> Iterator[Executor]:
+    """Yield the executor that `workers` means, and close what was opened here.
 
     Parameters
     ----------
-    workers : int, Executor or None
-        ``None`` and 1: this process. A greater number: that many processes of our own. An executor: itself,
-        left open afterwards.
-    scheduler : str, optional
-        Address of a Dask scheduler (``"tcp://host:8786"``); its workers are used.
+    workers : int, str, Executor or None
+        ``None`` and 1: this process. A greater number: that many processes of our own. A text: the address of
+        a Dask scheduler (``"tcp://host:8786"``), whose workers are used. An executor: itself, left open
+        afterwards.
 
     Raises
     ------
     InputError
-        If the number is not a whole number of at least 1, the object is no executor, both arguments are
-        given, nothing answers at the address, or Dask is not installed.
+        If the number is not a whole number of at least 1, the object is no executor, nothing answers at the
+        address, or Dask is not installed.
 
     Examples
     --------
@@ -41,26 +45,26 @@ def open_executor(workers: int | Executor | None = None, scheduler: str | None =
     ...     executor.submit(abs, -3).result()
     3
     """
-    if scheduler is not None:
-        if workers is not None:
-            raise InputError("workers", workers, "nothing beside a scheduler, which brings its own workers")
-        with _dask(scheduler) as executor:
+    if isinstance(workers, str):
+        with _dask(workers) as executor:
             yield executor
-    elif workers is not None and callable(getattr(workers, "submit", None)):
-        yield workers  # type: ignore[misc]  # the caller's own, recognised by what it can do
-    else:
-        if workers is not None and not isinstance(workers, int):
-            raise InputError("executor", workers, "a number of workers or a concurrent.futures executor")
-        number = 1 if workers is None else check_integer("workers", workers, minimum=1)
-        pool = Here() if number == 1 else ProcessPool(number)
-        try:
-            yield pool
-        except BaseException:
-            if isinstance(pool, ProcessPool):
-                pool.stop()
-            raise
-        finally:
-            pool.shutdown()
+        return
+    if workers is not None and not isinstance(workers, int):
+        if not callable(getattr(workers, "submit", None)):
+            allowed = "a number of workers, the address of a Dask scheduler, or a concurrent.futures executor"
+            raise InputError("executor", workers, allowed)
+        yield workers
+        return
+    number = 1 if workers is None else check_integer("workers", workers, minimum=1)
+    pool = Here() if number == 1 else ProcessPool(number)
+    try:
+        yield pool
+    except BaseException:
+        if isinstance(pool, ProcessPool):
+            pool.stop()
+        raise
+    finally:
+        pool.shutdown()
 
 
 def count_workers(executor: Executor) -> int:
@@ -115,17 +119,19 @@ def check_sendable(plans: Sequence[Plan], executor: Executor) -> None:
 def _dask(address: str) -> Iterator[Executor]:
     try:
         from distributed import Client
+        from distributed.comm import get_address_host_port
     except ImportError:
-        raise InputError(
-            "scheduler", address, "an installation with Dask: pip install 'varprop[cluster]'"
-        ) from None
+        needed = "an installation with Dask: pip install 'varprop[cluster]'"
+        raise InputError("executor", address, needed) from None
     try:
-        client = Client(address, timeout=CONNECT_SECONDS)
-    except (OSError, ValueError, TimeoutError) as error:
-        raise InputError("scheduler", address, f"the address of a Dask scheduler ({error})") from None
+        # Asked first, because a client that finds nobody complains again when it is thrown away.
+        socket.create_connection(get_address_host_port(address, strict=True), CONNECT_SECONDS).close()
+        client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise InputError("executor", address, f"the address of a Dask scheduler ({error})") from None
     try:
         if not client.nthreads():
-            raise InputError("scheduler", address, described("a Dask cluster with at least one worker"))
+            raise InputError("executor", address, "a Dask cluster with at least one worker")
         yield client.get_executor()
     finally:
         client.close()

@@ -7,14 +7,13 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
 from typing import TYPE_CHECKING
 
 from varprop._validation import InputError, check_integer
 from varprop.montecarlo.blocks import Plan
 from varprop.montecarlo.costs import check_memory
 from varprop.montecarlo.execution import execute
-from varprop.montecarlo.executors import local_workers, open_executor, window_of
+from varprop.montecarlo.executors import Workers, local_workers, open_executor, window_of
 from varprop.montecarlo.planning import make_plan
 from varprop.montecarlo.progress import Progress, Report
 from varprop.montecarlo.tables import join_frames
@@ -34,7 +33,7 @@ def simulate_network(
     sampler: str = "auto",
     estimator: str = "plain",
     share: float | None = None,
-    executor: int | Executor | None = None,
+    executor: Workers = None,
     store: str | os.PathLike[str] | None = None,
     resume: bool = True,
     progress: Callable[[Report], None] | None = None,
@@ -61,9 +60,9 @@ def simulate_network(
         Plain averages, or averages with control variates.
     share : float, optional
         Share of the greatest slope at which a unit counts as saturated; 0.0396 if not given.
-    executor : int, Executor or None
-        This process (None), that many worker processes, or any object with the `concurrent.futures`
-        interface.
+    executor : int, str, Executor or None
+        This process (None), that many worker processes, the workers of the Dask scheduler at an address
+        (``"tcp://host:8786"``), or any object with the `concurrent.futures` interface.
     store : path-like, optional
         SQLite file that keeps finished blocks, so that an interrupted run goes on where it was.
     resume : bool
@@ -119,7 +118,7 @@ def simulate_networks(
     sampler: str = "auto",
     estimator: str = "plain",
     share: float | None = None,
-    executor: int | Executor | None = None,
+    executor: Workers = None,
     store: str | os.PathLike[str] | None = None,
     resume: bool = True,
     progress: Callable[[Report], None] | None = None,
@@ -168,7 +167,7 @@ def simulate_networks(
 def simulate_plans(
     plans: Sequence[Plan],
     *,
-    executor: int | Executor | None = None,
+    executor: Workers = None,
     store: str | os.PathLike[str] | None = None,
     resume: bool = True,
     progress: Callable[[Report], None] | None = None,
