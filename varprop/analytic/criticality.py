@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 _PER_DECADE = 24
+_NEAR = 1e-4
+_FINER = 64
 
 TRAINABLE_XI = 6.0
 """Networks train up to about six correlation lengths (Schoenholz et al. 2017, figure 5): a rule of thumb."""
@@ -100,6 +102,10 @@ def _roots(length: LengthMap) -> tuple[list[float], str]:
         return _homogeneous_roots(length)
     grid = np.geomspace(LOWEST, HIGHEST, 1 + _PER_DECADE * round(math.log10(HIGHEST / LOWEST)))
     known, gap = _gaps(length, grid)
+    close = np.flatnonzero((np.abs(gap[:-1]) < _NEAR) & (np.abs(gap[1:]) < _NEAR))
+    if close.size:  # nearly touching: double roots may have neighbours (SiLU's half-stable point has one 2 % away)
+        fine = [np.geomspace(known[i], known[i + 1], _FINER + 1)[1:-1] for i in close]
+        known, gap = _gaps(length, np.unique(np.concatenate([known, *fine])))
     if known.size < 2:
         return [math.nan], "no second moment can be computed for this activation"
 

@@ -93,7 +93,7 @@ class Jacobian:
         return mean, mean**2 * self.depth * spread
 
     def _map(self, w: Complex | Array, d: Array, p: Array) -> tuple[Complex, Complex]:
-        """Return (zeta, m) as functions of w, the argument of the derivative's own transform.
+        """Return (log zeta, m) as functions of w, the argument of the derivative's own transform.
 
         With m = E[d / (w - d)], S_D = (1 + m)/(m w), S_W = 1/(sigma_w² (1 + m)) for Gaussian weights and
         1/sigma_w² for orthogonal ones; zeta = (1 + m)/(m S_D^L S_W^L).
@@ -102,7 +102,7 @@ class Jacobian:
         base = self.weight_variance * m * w
         if self.ensemble == "orthogonal":
             base = base / (1 + m)
-        return (1 + m) / m * base**self.depth, m
+        return np.log((1 + m) / m) + self.depth * np.log(base), m
 
     def upper_edge(self) -> float:
         """Largest squared singular value at infinite width: the least zeta over real w above d's support.
@@ -117,8 +117,7 @@ class Jacobian:
         top = float(d.max())
 
         def height(x: float) -> float:
-            zeta, _ = self._map(np.array([top * (1 + math.exp(x))]), d, p)
-            return math.log(float(zeta[0]))
+            return float(self._map(np.array([top * (1 + math.exp(x))]), d, p)[0][0])
 
         if self.ensemble == "orthogonal" and d.size == 1:
             return float((self.weight_variance * top) ** self.depth)  # J is a scaled rotation
@@ -142,16 +141,19 @@ class Jacobian:
         height = 1e3 * max(self.upper_edge(), float(x.max()))
         zeta = x + 1j * height
         w = mu1 * zeta / mean
-        for eta in height * np.geomspace(1, 1e-12, 140):
-            zeta = x + 1j * np.maximum(eta, 1e-7 * x)
+        for t in np.linspace(0, 1, 160):
+            zeta = x + 1j * height ** (1 - t) * (1e-7 * x) ** t
             for _ in range(3):
-                value, m = self._map(w, d, p)
+                log_value, m = self._map(w, d, p)
                 slope_m = -(p * d / (w[..., None] - d) ** 2).sum(-1)
                 # d log zeta / dw
                 log_slope = slope_m / (1 + m) - slope_m / m + self.depth * (slope_m / m + 1 / w)
                 if self.ensemble == "orthogonal":
                     log_slope = log_slope - self.depth * slope_m / (1 + m)
-                step = np.log(value / zeta) / log_slope
+                gap = log_value - np.log(zeta)
+                # Logarithms agree up to turns of 2 pi i.
+                gap -= 2j * math.pi * np.round(gap.imag / (2 * math.pi))
+                step = gap / log_slope
                 # A step longer than w itself would leave the branch.
                 w = w - step / np.maximum(1.0, 2 * np.abs(step / w))
         _, m = self._map(w, d, p)
