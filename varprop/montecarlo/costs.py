@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from varprop.montecarlo.blocks import Plan
     from varprop.spec import Network
 
-BLOCK_SECONDS = 0.1
+BLOCK_SECONDS = 0.25
 """Aim for one block: long beside what starting, sending and storing it costs, short beside a run."""
 
 LARGEST_BLOCK = 1024

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -16,7 +15,7 @@ from varprop.montecarlo.execution import execute
 from varprop.montecarlo.executors import Workers, local_workers, open_executor, window_of
 from varprop.montecarlo.planning import make_plan
 from varprop.montecarlo.progress import Progress, Report
-from varprop.montecarlo.tables import join_frames
+from varprop.montecarlo.tables import content_digest, join_frames
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -185,7 +184,7 @@ def simulate_plans(
             for position, statistics in execute(plans, pool, store=kept, progress=meter):
                 plan = plans[position]
                 frame = estimates(plan, statistics)
-                frame.attrs["digest"] = hashlib.sha256(statistics.to_bytes()).hexdigest()
+                frame.attrs["digest"] = content_digest(statistics)
                 frame.attrs["seconds"] = time.perf_counter() - start
                 if kept is not None:
                     kept.put_result(plan, frame)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
 import json
@@ -21,6 +22,30 @@ class Provenance(dict[Hashable | None, Any]):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Provenance:
         return self
+
+
+def content_digest(content: Any) -> str:
+    """Return the SHA-256 of a dataclass of arrays, whole numbers and other such dataclasses.
+
+    Examples
+    --------
+    >>> from varprop.montecarlo.blocks import Block
+    >>> content_digest(Block(0, 5)) == content_digest(Block(0, 5)) != content_digest(Block(0, 6))
+    True
+    """
+    digest = hashlib.sha256()
+
+    def add(name: str, value: Any) -> None:
+        if dataclasses.is_dataclass(value):
+            for field in dataclasses.fields(value):
+                add(f"{name}.{field.name}", getattr(value, field.name))
+        else:
+            array = np.ascontiguousarray(value)
+            digest.update(f"{name} {array.dtype} {np.shape(value)}\n".encode())
+            digest.update(array.data)
+
+    add("", content)
+    return digest.hexdigest()
 
 
 def join_frames(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
