@@ -90,7 +90,7 @@ def estimates(plan: Plan, statistics: Statistics) -> pd.DataFrame:
     }
     if plan.estimator == "control":
         attrs["variance_ratio"] = tuple(ratios)
-    if plan.histogram:
+    if statistics.histogram.any():
         attrs["histograms"] = _histograms(plan, statistics)
     return tidy(rows, SIMULATED_COLUMNS, attrs)
 

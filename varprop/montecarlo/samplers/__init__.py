@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from varprop._validation import InputError, check_one_of, described
 from varprop.montecarlo.control import why_no_control
 from varprop.montecarlo.normals import Noise
+from varprop.montecarlo.samplers.chain import run_chain, why_not_chain
 from varprop.montecarlo.samplers.conditional import FAMILIES, ConditionalMaps
 from varprop.montecarlo.samplers.dense import DenseMaps
 from varprop.montecarlo.samplers.program import (
@@ -52,6 +53,11 @@ def choose(network: Network, sampler: str, estimator: str = "plain") -> str:
         if sampler not in ("auto", "conditional"):
             raise InputError("sampler", described(sampler), "conditional for the control estimator")
         return "conditional"
+    if sampler == "chain":
+        refusal = why_not_chain(network)
+        if refusal:
+            raise InputError("sampler", described("chain"), f"conditional or dense, because {refusal}")
+        return sampler
     refusal = why_not_conditional(network)
     if sampler == "conditional" and refusal:
         raise InputError("sampler", described("conditional"), f"dense, because {refusal}")
@@ -88,6 +94,9 @@ def sample_block(plan: Plan, block: Block) -> Statistics:
     """Draw the networks of one block and summarise them."""
     program = compile_network(plan.network, plan.share, plan.histogram)
     rng = plan.generator(block)
+    if plan.sampler == "chain":
+        chain = run_chain(program, rng, block.draws)
+        return Statistics.of(chain.value, chain.exponent)
     control = plan.estimator == "control"
     records, values = [], []
     histogram: Array | None = None

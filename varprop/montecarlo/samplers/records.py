@@ -35,6 +35,13 @@ class Records:
         if not (isinstance(exponent, int) and exponent == 0):
             self.exponent[:, number - 1, place] = exponent
 
+    def put_log(self, name: str, number: int, log2: Array) -> None:
+        """Enter a nonnegative quantity by its binary logarithm (minus infinity for 0)."""
+        finite = np.isfinite(log2)
+        whole = np.where(finite, np.floor(np.where(finite, log2, 0.0)), 0.0)
+        value = np.where(finite, np.exp2(np.where(finite, log2, 0.0) - whole), 0.0)
+        self.put(name, number, value, whole.astype(np.int64))
+
     def skip(self, name: str, number: int, draws: Array) -> None:
         """Take a quantity back for the `draws` marked True, for which it is not defined."""
         self.value[draws, number - 1, PLACE[name]] = np.nan
