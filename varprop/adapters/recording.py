@@ -63,6 +63,10 @@ class Recording:
         From (node, parameter) to the spelling of the law its entries follow.
     source : InputMoments or None
         Moments of the model's floating input.
+    examples : int
+        Examples of the batch.
+    copies : list of tuple of str
+        Groups of parameters that are born with the same values.
     loss_start : (float, str) or None
         What the loss of an uninformed model is, and why, if the loss could be recognised.
     notes : list of str
@@ -77,6 +81,8 @@ class Recording:
     laws: dict[tuple[int, str], str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     source: InputMoments | None = None
+    examples: int = 1
+    copies: list[tuple[str, ...]] = field(default_factory=list)
     loss_start: tuple[float, str] | None = None
 
     def add(self, index: int, quantity: str, value: float, parameter: str = "") -> None:

@@ -20,6 +20,7 @@ from varprop.spec.graph import INPUT, UNSEEN, Graph, Node
 
 _BACK_EXACT = frozenset(("linear", "convolution", "reshape", "scale", "dropout", "activation"))
 _BACK_ISOTROPIC = frozenset(("batch_norm", "layer_norm", "rms_norm", "group_norm", "slice"))
+_COPIED = "branches whose weights are copies of one another"
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def predict_graph(
     """
     signals = forward(graph, source, facts)
     rows = list(_forward_rows(graph, signals, facts, share))
-    rows += _backward_rows(graph, signals, backward(graph, signals, facts, unit_head), facts)
+    rows += _backward_rows(graph, signals, backward(graph, signals, facts, unit_head), facts, unit_head)
     return rows
 
 
@@ -78,8 +79,10 @@ def forward(graph: Graph, source: Signal | None, facts: Facts) -> dict[int, tupl
         elif any(entry is None for entry in given):
             blocked = "an input is not known"
         else:
-            found = rule(node, [entry[0] for entry in given if entry is not None], facts)
+            inputs = [entry[0] for entry in given if entry is not None]
+            found = None if node.op == "add" and len(inputs) > 1 and facts.copied else rule(node, inputs, facts)
             blocked = "" if found is not None else f"no rule for {node.kind} on such an input"
+            blocked = f"{_COPIED} are not independent" if blocked and facts.copied else blocked
         if found is None:
             found = _measured(node, facts)
         if found is not None:
@@ -109,6 +112,12 @@ def backward(
                 unknown[index] = f"no rule back through {node.kind}"
             else:
                 arriving.setdefault(index, []).append(back)
+    if INPUT in arriving and INPUT not in unknown:
+        parts = arriving[INPUT]
+        total = parts[0].square
+        for part in parts[1:]:
+            total = _sum(total, part.square)
+        found[INPUT] = Back(total, worst(*(p.order for p in parts)), reasons(*(p.why for p in parts)))
     return found
 
 
@@ -121,6 +130,8 @@ def _collect(
         unknown[node.index] = "the loss is the user's"
     elif node.index == graph.output:
         parts.append(Back(np.ones(facts.examples), "exact"))
+    if len(parts) > 1 and facts.copied:
+        unknown.setdefault(node.index, f"{_COPIED} send back correlated gradients")
     if node.index in unknown:
         measured = _measured_gradient(node, facts)
         if measured is None:
@@ -173,13 +184,17 @@ def _forward_rows(
         what = "activation" if active else "preactivation"
         if blocked:
             for name in (f"{what}_mean", f"{what}_second_moment"):
-                yield _row(node, name, math.nan, "", f"{blocked}; prediction starts again from the measured output")
+                yield _row(
+                    node, name, math.nan, "", f"{blocked}; prediction starts again from the measured output"
+                )
             continue
         yield _row(node, f"{what}_second_moment", signal.level, signal.order, signal.why)
         yield _row(node, f"{what}_mean", float(signal.mean.mean()), signal.mean_order, signal.why)
         if not active:
             variance = float(np.mean(signal.second - signal.mean**2))
-            yield _row(node, "preactivation_variance", variance, worst(signal.order, signal.mean_order), signal.why)
+            yield _row(
+                node, "preactivation_variance", variance, worst(signal.order, signal.mean_order), signal.why
+            )
             if signal.data is not None:
                 order = worst(signal.order, signal.spread_order)
                 yield _row(node, "data_variance", signal.data, order, signal.why)
@@ -190,48 +205,67 @@ def _forward_rows(
 
 
 def _backward_rows(
-    graph: Graph, signals: dict[int, tuple[Signal, str]], found: dict[int, Back | str], facts: Facts
+    graph: Graph,
+    signals: dict[int, tuple[Signal, str]],
+    found: dict[int, Back | str],
+    facts: Facts,
+    unit_head: bool,
 ) -> Iterator[dict[str, Any]]:
+    coupled = any(node.attributes.get("from_batch") for node in graph.nodes)
+    shared = {node.module for node in graph.nodes if node.call > 1}
+    source = found.get(INPUT)
+    if isinstance(source, Back) and graph.nodes:
+        yield _row(graph.nodes[0], "gradient_input", float(source.square.mean()), source.order, source.why)
     for node in graph.nodes:
         back = found.get(node.index)
         if back is None:
             continue
         quantity = "gradient_activation" if node.op == "activation" else "gradient_preactivation"
         if isinstance(back, str):
-            yield _row(node, quantity, math.nan, "", f"{back}; prediction starts again from the measured gradient")
+            yield _row(
+                node, quantity, math.nan, "", f"{back}; prediction starts again from the measured gradient"
+            )
             continue
         yield _row(node, quantity, float(back.square.mean()), back.order, back.why)
-        if node.op in ("linear", "convolution") and node.index in signals and not node.attributes.get("function"):
-            yield from _parameter_rows(node, signals, back, facts)
+        if (
+            node.op in ("linear", "convolution")
+            and node.index in signals
+            and node.module not in shared
+            and not node.attributes.get("function")
+        ):
+            if coupled:
+                for name in ("gradient_weight", "gradient_weight_batch"):
+                    yield _row(node, name, math.nan, "", "batch normalisation couples the examples", "weight")
+                continue
+            yield from _parameter_rows(node, signals, back, facts, unit_head)
 
 
 def _parameter_rows(
-    node: Node, signals: dict[int, tuple[Signal, str]], back: Back, facts: Facts
+    node: Node, signals: dict[int, tuple[Signal, str]], back: Back, facts: Facts, unit_head: bool
 ) -> Iterator[dict[str, Any]]:
-    """E (dL/dW)² = E sum over positions of delta² h²: positions' products taken as uncorrelated."""
-    positions = max(math.prod(node.shape) // max(node.shape[0], 1) // max(node.attributes["width"], 1), 1)
-    order = back.order if positions == 1 else worst(back.order, "approximate")
-    why = reasons(back.why, "positions taken as uncorrelated" if positions > 1 else "")
-    own, weight = signals[node.index][0], facts.of(node, "weight")
-    bias = facts.of(node, "bias")
-    if node.op == "linear":
-        entry = signals.get(node.sources[0]) if len(node.sources) == 1 else None
-        carried = None if entry is None else entry[0].flat().second
-    elif weight is not None and weight.variance > 0 and own.sites:
-        # The mean over a window, zeros outside counted, is what the convolution made of it.
-        taps = node.attributes["inputs_per_group"] * math.prod(node.attributes["kernel"])
-        carried = (own.second - (bias.second_moment if bias else 0.0)) / (taps * weight.variance)
-    else:
-        carried = None
-    if carried is not None and node.call == 1:
-        value = positions * float(np.mean(back.square * carried if back.square.shape == carried.shape else
-                                          back.square.mean() * carried.mean()))  # fmt: skip
-        yield _row(node, "gradient_weight", value, order, why, "weight")
-    if "bias" in node.parameters and node.call == 1:
-        yield _row(node, "gradient_bias", positions * float(back.square.mean()), order, why, "bias")
+    """E (dL/dW)² = E delta² E h² per example; where a weight meets several positions their gradients are correlated."""
+    positions = math.prod(node.shape) // max(node.shape[0], 1) // max(node.attributes["width"], 1)
+    entry = signals.get(node.sources[0]) if len(node.sources) == 1 else None
+    bias = "bias" in node.parameters
+    if positions != 1 or node.op != "linear" or entry is None:
+        why = "no rule for a weight that meets several positions"
+        for own in ("weight", *(("bias",) if bias else ())):
+            for name in (f"gradient_{own}", f"gradient_{own}_batch"):
+                yield _row(node, name, math.nan, "", why, own)
+        return
+    carried = entry[0].flat().second
+    value = float(np.mean(back.square.reshape(back.square.shape[0], -1).mean(1) * carried))
+    found = {"weight": value} | ({"bias": float(back.square.mean())} if bias else {})
+    for own, square in found.items():
+        yield _row(node, f"gradient_{own}", square, back.order, back.why, own)
+        if unit_head:
+            # Independent cotangents: the squares of the examples' gradients add, over B² of them.
+            yield _row(node, f"gradient_{own}_batch", square / facts.examples, back.order, back.why, own)
 
 
-def _row(node: Node, quantity: str, value: float, order: str, reason: str, parameter: str = "") -> dict[str, Any]:
+def _row(
+    node: Node, quantity: str, value: float, order: str, reason: str, parameter: str = ""
+) -> dict[str, Any]:
     logarithm = math.log(value) if value > 0 else (-math.inf if value == 0 else math.nan)
     return {
         "layer": node.index,
@@ -276,7 +310,9 @@ def _even(node: Node, given: list[tuple[Signal, str] | None]) -> bool:
     from varprop.activations import activation
 
     entry = given[0] if given else None
-    return activation(node.attributes["activation"]).slopes is not None and entry is not None and entry[0].fresh
+    return (
+        activation(node.attributes["activation"]).slopes is not None and entry is not None and entry[0].fresh
+    )
 
 
 def _laid(square: Array, signal: Signal) -> Array:

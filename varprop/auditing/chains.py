@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,19 +58,14 @@ def network_of(chain: Chain, recording: Recording) -> Network | None:
 
 
 def predict_chain(
-    chain: Chain, network: Network, recording: Recording, share: float
-) -> tuple[list[dict[str, Any]], Mapping[int, int]]:
-    """Predict with the full theory; return rows on the graph's nodes, and each node's layer in the network.
+    chain: Chain, network: Network, recording: Recording, share: float, order: str
+) -> list[dict[str, Any]]:
+    """Predict with the full theory; return rows on the graph's nodes.
 
     The unit head of a spec sits on the last pre-activation. Where the model ends in an activation its cotangent
     has passed phi' once more, and under the user's own loss it has the measured size: gradients are scaled so.
     """
-    table = predict_network(network, share=share)
-    places: dict[int, int] = {}
-    for number, (linear, active) in enumerate(chain.layers, start=1):
-        places[linear.index] = number
-        if active is not None:
-            places[active.index] = number
+    table = predict_network(network, order=order, share=share)
     factor, order, why = _head_factor(chain, recording, table)
     rows = []
     for row in table.to_dict("records"):
@@ -90,7 +84,7 @@ def predict_chain(
             "layer": layer, "parameter": parameter, "quantity": quantity, "value": value,
             "log_value": log_value, "order": row_order if value == value else "", "reason": reason,
         })  # fmt: skip
-    return rows, places
+    return rows
 
 
 def _place(

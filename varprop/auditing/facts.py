@@ -21,8 +21,7 @@ def facts_of(recording: Recording) -> Facts:
     for index, own in recording.laws:
         node = recording.graph[index]
         parameters[full_name(node, own)] = _moments(recording, index, own)
-    examples = 1 if recording.source is None else recording.source.mean.size
-    return Facts(parameters, measured, examples)
+    return Facts(parameters, measured, recording.examples, copied=bool(recording.copies))
 
 
 def full_name(node: Node, own: str) -> str:

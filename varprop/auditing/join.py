@@ -17,33 +17,43 @@ from varprop.results.schema import PREDICTED_COLUMNS, SIMULATED_COLUMNS, tidy
 if TYPE_CHECKING:
     import pandas as pd
 
-_STAND_IN = {"gradient_activation": "gradient_input"}
-"""Quantities of an audit that are judged like one of the common contract (never both at one node)."""
+FULL_THEORY = 256
+"""Layers times examples up to which the full theory of a chain is worked out unasked."""
+_STAND_IN = {"gradient_activation": "gradient_input", "gradient_bias_batch": "gradient_weight_batch"}
+"""Quantities of an audit that are judged like one of the common contract, each in a case of its own."""
 _JUDGED = (
     "std_error", "ci_low", "ci_high", "difference", "z_score", "p_value", "p_adjusted", "margin", "order",
     "verdict", "reason", "draws_needed",
 )  # fmt: skip
 
 
-def expect(recording: Recording, share: float, unit_head: bool) -> tuple[list[dict[str, Any]], Mapping[int, int]]:
+def expect(
+    recording: Recording, share: float, unit_head: bool, order: str
+) -> tuple[list[dict[str, Any]], Mapping[int, int]]:
     """Predict a recording; return the rows, and from each node to the layer that its allowance counts."""
     graph = recording.graph
-    chain = find_chain(graph)
-    network = network_of(chain, recording) if chain is not None else None
-    if chain is not None and network is not None:
-        return predict_chain(chain, network, recording, share)
-    rows = predict_graph(
+    rules = predict_graph(
         graph, source_of(recording.source, graph), facts_of(recording), share=share, unit_head=unit_head
     )
-    return rows, {node.index: max(graph.weighted_depth(node.index), 1) for node in graph.nodes}
+    layers = {node.index: max(graph.weighted_depth(node.index), 1) for node in graph.nodes}
+    chain = find_chain(graph)
+    network = network_of(chain, recording) if chain is not None else None
+    if chain is None or network is None:
+        return rules, layers
+    if order == "auto":
+        if len(chain.layers) * network.input.batch > FULL_THEORY:
+            return rules, layers
+        order = "best"
+    full = predict_chain(chain, network, recording, share, order)
+    return [*rules, *(row for row in full if not math.isnan(row["value"]) or order == "exact")], layers
 
 
 def join(
-    recording: Recording, *, share: float, unit_head: bool, margin: float, alpha: float, attrs: Mapping[str, Any]
+    recording: Recording, *, share: float, unit_head: bool, order: str, margin: float, alpha: float, attrs: Mapping[str, Any]
 ) -> pd.DataFrame:
     """Return the table of an audit."""
     measured = recording.frame()
-    expected, layers = expect(recording, share, unit_head)
+    expected, layers = expect(recording, share, unit_head, order)
     wanted = {(row["layer"], row["parameter"], row["quantity"]): row for row in expected}
     records = measured.to_dict("records")
     here = {(row["layer"], row["parameter"], row["quantity"]) for row in records}
@@ -82,7 +92,7 @@ def _judge(
         if expectation is None or math.isnan(expectation["value"]):
             continue
         place = {
-            "case": f"node {key[0]}",
+            "case": f"node {key[0]}" + (f" {key[2]}" if key[2] in _STAND_IN else ""),
             "layer": layers.get(key[0], 1),
             "width": max(record["width"], 1),
             "quantity": _STAND_IN.get(key[2], key[2]),

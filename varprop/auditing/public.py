@@ -27,6 +27,7 @@ def audit(
     share: float = DEFAULT_SHARE,
     margin: float = 0.02,
     alpha: float = 0.05,
+    order: str = "auto",
     changes: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Measure how a real model starts, forward and backward, beside what theory expects of it.
@@ -57,6 +58,10 @@ def audit(
         Share of the steepest slope below which a unit counts as saturated.
     margin, alpha : float
         See `varprop.compare`.
+    order : {"auto", "best", "exact", "1/n", "infinite"}
+        How far the theory of a chain of dense layers goes (see `varprop.predict`). ``"auto"`` is ``"best"`` while that takes
+        less than about a second (layers times examples at most 256) and the rules of a general graph otherwise:
+        the same where the theory is exact, without corrections of order one over the width elsewhere.
     changes : DataFrame, optional
         Of `suggest`: audited as if they were made.
 
@@ -94,7 +99,7 @@ def audit(
     framework = _framework(model_or_factory)
     recording = framework.measure(
         model_or_factory, inputs, draws=draws, seed=seed, loss=loss, share=share, mode=mode, axis=batch_axis,
-        alter=None if changes is None else framework.alteration(changes),
+        alter=None if changes is None else framework.alteration(changes.to_dict("records")),
     )  # fmt: skip
     attrs = {
         "notes": list(recording.notes),
@@ -105,7 +110,9 @@ def audit(
         "head": "unit" if loss is None else "the user's loss",
         "changed": changes is not None,
     }
-    return join(recording, share=share, unit_head=loss is None, margin=margin, alpha=alpha, attrs=attrs)
+    return join(
+        recording, share=share, unit_head=loss is None, order=order, margin=margin, alpha=alpha, attrs=attrs
+    )
 
 
 def _framework(model: Any) -> Any:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from varprop.adapters.torch.alter import alteration
 from varprop.adapters.torch.measure import measure
 
 NAME = "torch"
 
-__all__ = ["NAME", "measure"]
+__all__ = ["NAME", "alteration", "measure"]

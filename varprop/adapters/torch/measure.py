@@ -20,7 +20,7 @@ from varprop.adapters.torch.losses import Seed, expected_start, main_output, uni
 from varprop.adapters.torch.observe import DrawObserver
 from varprop.adapters.torch.preserve import random_state
 from varprop.adapters.torch.statistics import mean_square, tensor_moments
-from varprop.adapters.torch.trace import ROOT, Tracer, tensors
+from varprop.adapters.torch.trace import ROOT, Tracer, is_closed, tensors
 from varprop.spec.graph import Graph, Node
 
 _LAW_ENTRIES = 200_000
@@ -188,8 +188,7 @@ class _Run:
                 self._note_fans(model, key, name, parameter)
                 frozen += [] if parameter.requires_grad else [name]
         if first:
-            uncalled = [n or ROOT for n, m in model.named_modules() if (n or ROOT) not in tracer.called]
-            leaves = [n for n in uncalled if not any(other.startswith(f"{n}.") for other in uncalled)]
+            leaves = uncalled(model, tracer.called)
             for what, names in (("modules never called", leaves), ("parameters never used", unused)):
                 if names:
                     self._recording.note(f"{what}: {drawing._listed(names)}")
@@ -224,6 +223,11 @@ class _Run:
         self._recording.note({(True,): "mode: training", (False,): "mode: evaluation"}.get(
             tuple(modes), "mode: training in some modules, evaluation in others"))  # fmt: skip
         sample = next(model.parameters())
+        self._recording.examples = batch.examples
+        self._recording.copies = copies(model)
+        if self._recording.copies:
+            twins = drawing._listed([" = ".join(group[:3]) for group in self._recording.copies], 2)
+            self._recording.note(f"born with the same weights: {twins}")
         self._recording.note(f"{str(sample.dtype).removeprefix('torch.')} on {sample.device}")
         if batch.leaves:
             values = batch.leaves[0].detach()
@@ -232,6 +236,30 @@ class _Run:
             rows = torch.from_numpy(np.ascontiguousarray(array)).reshape(batch.examples, -1)
             found = tensor_moments(rows)
             self._recording.source = InputMoments(array, found.mean, found.second_moment, found.data_variance)
+
+
+def copies(model: nn.Module) -> list[tuple[str, ...]]:
+    """Return groups of parameters with the same random values: nn.TransformerEncoder copies one layer, for example."""
+    groups: dict[tuple[Any, ...], list[str]] = {}
+    for name, parameter in model.named_parameters():
+        values = parameter.detach().reshape(-1)[:64].double()
+        if values.numel() > 1 and float(values.std()) > 0:
+            key = (tuple(parameter.shape), float(parameter.detach().double().sum()), tuple(values[:4].tolist()))
+            groups.setdefault(key, []).append(name)
+    return [tuple(group) for group in groups.values() if len(group) > 1]
+
+
+def uncalled(model: nn.Module, called: set[str]) -> list[str]:
+    """Return the leaf modules that did not run; what stands inside a closed module runs unseen."""
+    closed = [f"{name}." for name, module in model.named_modules() if name and is_closed(module)]
+    return [
+        name or ROOT
+        for name, module in model.named_modules()
+        if (name or ROOT) not in called
+        and next(module.children(), None) is None
+        and not isinstance(module, nn.ModuleList | nn.ModuleDict | nn.ParameterList | nn.ParameterDict)
+        and not name.startswith(tuple(closed))
+    ]
 
 
 def tracer_linear(tracer: Tracer, index: int) -> bool:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from varprop._validation import InputError, described
-from varprop.activations import activation
+from varprop.activations import Activation, activation
 from varprop.adapters.recording import Recording
 from varprop.adapters.torch import attention
 from varprop.adapters.torch.elementwise import fractions
@@ -93,7 +93,7 @@ class DrawObserver:
             # An in-place activation has already overwritten its input, which then has to be taken from the output.
             before = inputs[0] if inputs[0] is not output else None
             if before is not None:
-                phi = activation(node.attributes["activation"])
+                phi = _activation(node.attributes["activation"])
                 rows = as_rows(before.detach(), self._examples, self._axis)
                 for quantity, value in fractions(phi, rows, self._share):
                     record.add(node.index, quantity, value)
@@ -140,6 +140,12 @@ class DrawObserver:
             return
         kind = "nan" if bool(torch.isnan(output).any()) else "inf"
         raise InputError(node.title, described(f"an output with {kind}"), f"a finite output (draw {self._draw})")
+
+
+@functools.lru_cache(maxsize=64)
+def _activation(spelling: str) -> Activation:
+    # One object per spelling: it keeps its saturation set once that is found.
+    return activation(spelling)
 
 
 def stream(graph: Graph, node: Node) -> int | None:

@@ -154,8 +154,8 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc]
         inputs = tuple(tensors((args, kwargs)))
         weights = [w for w in (self._origin_of(t) for t in inputs) if isinstance(w, Weight)]
         sources = self._sources(inputs)
-        if not outputs[0].is_floating_point():
-            # Whole numbers (tokens, masks) carry no signal; they only keep their origin.
+        if not outputs[0].is_floating_point() or outputs[0].dim() == 0:
+            # Whole numbers (tokens, masks) and scalars (a test's) carry no signal; they only keep their origin.
             for tensor in outputs if sources else ():
                 self._own(tensor, sources[0])
             return

@@ -11,7 +11,7 @@ from varprop.spec.graph import Node
 
 
 def add(node: Node, inputs: list[Signal], facts: Facts) -> Signal | None:
-    """x ± y. Where one of the two is fresh their product has mean zero, and second moments add exactly."""
+    """X ± y. Where one of the two is fresh their product has mean zero, and second moments add exactly."""
     constant = _constant(node, facts)
     if len(inputs) == 1 and constant is not None:
         before, (mean, second) = inputs[0], constant

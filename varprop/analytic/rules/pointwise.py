@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -18,7 +20,7 @@ _ANGLE = "one correlation taken for all pairs"
 
 def activate(node: Node, inputs: list[Signal], facts: Facts) -> Signal | None:
     """phi(z): exact in the second moment for symmetric z and homogeneous phi, the Gaussian moments otherwise."""
-    phi, before = activation(node.attributes["activation"]), inputs[0]
+    phi, before = _activation(node), inputs[0]
     homogeneous = phi.slopes is not None and before.fresh
     if not homogeneous and not before.gaussian:
         return None
@@ -35,7 +37,7 @@ def activate(node: Node, inputs: list[Signal], facts: Facts) -> Signal | None:
         mean,
         node.shape,
         data=_over_pairs(phi, before, before.data, second),
-        spread=_over_pairs(phi, before, before.spread, second),
+        spread=_spread(phi, before, second),
         fresh=before.fresh and linear,
         order=order,
         mean_order=worst(before.mean_order, order, "infinite"),
@@ -45,9 +47,9 @@ def activate(node: Node, inputs: list[Signal], facts: Facts) -> Signal | None:
 
 
 def activate_back(node: Node, gradient: Array, inputs: list[Signal], facts: Facts) -> Array | None:
-    """delta = phi'(z) g."""
+    """Delta = phi'(z) g."""
     before = inputs[0]
-    phi = activation(node.attributes["activation"])
+    phi = _activation(node)
     if phi.slopes is not None and before.fresh:
         return gradient * ((phi.slopes[0] ** 2 + phi.slopes[1] ** 2) / 2)
     if not before.gaussian:
@@ -60,7 +62,7 @@ def probabilities(node: Node, before: Signal, share: float) -> dict[str, tuple[f
     """Return (value, order) of saturated and inactive fraction and E phi'² for Gaussian z, by quantity."""
     from varprop.activations import interval_probability
 
-    phi = activation(node.attributes["activation"])
+    phi = _activation(node)
     if not before.gaussian:
         return {}
     variance = np.maximum(before.second - before.mean**2, 0.0)
@@ -98,6 +100,16 @@ def dropout_back(node: Node, gradient: Array, inputs: list[Signal], facts: Facts
     return None if p >= 1.0 else gradient / (1 - p)
 
 
+@functools.lru_cache(maxsize=64)
+def _of(spelling: str) -> Activation:
+    # One object per spelling: it keeps its saturation set once that is found.
+    return activation(spelling)
+
+
+def _activation(node: Node) -> Activation:
+    return _of(str(node.attributes["activation"]))
+
+
 def _moments(phi: Activation, before: Signal, name: str) -> Array:
     variance = np.maximum(before.second - before.mean**2, 0.0)
     mean = np.broadcast_to(before.mean, variance.shape)
@@ -114,6 +126,15 @@ def _rounded(values: Array) -> Array:
         digits = np.floor(np.log10(np.abs(values)))
     step = 10.0 ** np.where(np.isfinite(digits), digits - 3, 0.0)
     return np.asarray(np.round(values / step) * step)
+
+
+def _spread(phi: Activation, before: Signal, second: Array) -> float | None:
+    """Spread after phi: that of distinct pairs, which is count/(count - 1) times the spread, goes through `_over_pairs`."""
+    count = math.prod(before.shape) // max(before.shape[1], 1) if len(before.shape) > 1 else 1
+    if before.spread is None or count < 2:
+        return None
+    found = _over_pairs(phi, before, before.spread * count / (count - 1), second)
+    return None if found is None else found * (count - 1) / count
 
 
 def _over_pairs(phi: Activation, before: Signal, between: float | None, second: Array) -> float | None:

@@ -97,11 +97,14 @@ class Facts:
     measured : mapping
         From (node, quantity) to the measured value.
     examples : int
+    copied : bool
+        Whether some weights are copies of others, so that branches are not independent.
     """
 
     parameters: Mapping[str, ParameterFact] = field(default_factory=dict)
     measured: Mapping[tuple[int, str], float] = field(default_factory=dict)
     examples: int = 1
+    copied: bool = False
 
     def of(self, node: Node, own: str) -> ParameterFact | None:
         """Return the facts of a node's own parameter, None if it has none of that name."""
@@ -122,9 +125,16 @@ def worst(*orders: str) -> str:
     return max(orders, key=lambda order: _SEVERITY[order])
 
 
-def reasons(*texts: str) -> str:
-    """Join assumptions, each once."""
-    return "; ".join(dict.fromkeys(text for text in texts if text))
+def reasons(*texts: str, limit: int = 4) -> str:
+    """Join assumptions, each once and not more than `limit`.
+
+    Examples
+    --------
+    >>> reasons("a; b", "", "b")
+    'a; b'
+    """
+    parts = list(dict.fromkeys(part for text in texts for part in text.split("; ") if part))
+    return "; ".join([*parts[:limit], *(["…"] if len(parts) > limit else [])])
 
 
 def uniform(signal: Signal, level: float, **changes: object) -> Signal:
