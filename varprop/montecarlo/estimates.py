@@ -10,6 +10,7 @@ import numpy as np
 from varprop.montecarlo.cells import Moments
 from varprop.montecarlo.histograms import Histogram, grid
 from varprop.montecarlo.nominal import nominal_exponents
+from varprop.montecarlo.samplers.program import Program, compile_network
 from varprop.montecarlo.statistics import PLACE, Statistics
 from varprop.results.schema import QUANTITIES, SIMULATED_COLUMNS, tidy
 
@@ -53,7 +54,7 @@ def estimates(plan: Plan, statistics: Statistics) -> pd.DataFrame:
         for the estimator ``control``, ``attrs["variance_ratio"]`` how many times smaller it made the variance.
     """
     network = plan.network
-    table = _columns(statistics)
+    table = _columns(plan, statistics)
     heavy = _heavy(statistics)
     rows, logs, ratios = [], [], []
     batch = network.input.batch
@@ -95,16 +96,16 @@ def estimates(plan: Plan, statistics: Statistics) -> pd.DataFrame:
     return tidy(rows, SIMULATED_COLUMNS, attrs)
 
 
-def _columns(statistics: Statistics) -> dict[str, Any]:
+def _columns(plan: Plan, statistics: Statistics) -> dict[str, Any]:
     """Return the columns that need no name, one entry per cell."""
     from scipy.special import stdtrit
 
     moments, logs = statistics.cells.moments, statistics.cells.logs
     lost = statistics.cells.overflows > 0
     value = np.where(lost, np.inf, moments.value())
-    error = np.where(lost, np.nan, np.maximum(moments.std_error(), _rounding(statistics, value)))
+    error = np.where(lost, np.nan, np.maximum(moments.std_error(), _floor(plan, statistics, value)))
     half = stdtrit(np.maximum(moments.count - 1, 1), (1 + CONFIDENCE) / 2) * error
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         before = _variance(statistics.plain)
         after = _variance(moments) * 4.0 ** np.clip(moments.exponent - statistics.plain.exponent, -500, 500)
         ratio = np.where(after > 0, before / after, np.where(before > 0, np.inf, 1.0))
@@ -129,16 +130,32 @@ def _variance(moments: Moments) -> Any:
     return moments.spread / np.maximum(moments.count - 1, 1)
 
 
-def _rounding(statistics: Statistics, value: Any) -> Any:
-    """Return what rounding may have done to each value: a floor of the standard errors, 0 for counts and zeros."""
+def _floor(plan: Plan, statistics: Statistics, value: Any) -> Any:
+    """Return the least standard error of each value: what rounding may have done, or half an event that was not seen.
+
+    A fraction of which all draws show the same has no spread, yet is known to about one over the units drawn.
+    """
     by_layer = np.abs(value).reshape(statistics.depth, -1)
-    size = by_layer.copy()
+    floor = statistics.rounding * by_layer
+    program = compile_network(plan.network, plan.share, plan.histogram)
+    units = np.array(plan.network.widths[1:]) * float(statistics.draws)
     for name, quantity in QUANTITIES.items():
+        place = PLACE[name]
         if quantity.scale is not None:
-            size[:, PLACE[name]] = np.sqrt(by_layer[:, PLACE[quantity.scale]])
-        elif quantity.kind == "fraction":
-            size[:, PLACE[name]] = 0.0
-    return statistics.rounding * size.reshape(-1)
+            floor[:, place] = statistics.rounding * np.sqrt(by_layer[:, PLACE[quantity.scale]])
+        elif name == "correlation":
+            floor[:, place] = statistics.rounding
+        elif quantity.kind == "fraction" and plan.estimator == "plain":
+            seen = units * (1 if name == "dead_fraction" else plan.network.input.batch)
+            floor[:, place] = np.where(_possible(program, name), 0.5 / seen, 0.0)
+    return floor.reshape(-1)
+
+
+def _possible(program: Program, name: str) -> Any:
+    """Say of every layer whether the fraction can be anything but 0 or 1."""
+    if name == "saturated_fraction":
+        return [s.low < s.high and not (s.low == -math.inf and s.high == math.inf) for s in program.steps]
+    return [bool(step.inactive) for step in program.steps]
 
 
 def _reason(plan: Plan, row: dict[str, Any], tiny: bool, heavy: bool) -> str:
