@@ -1,9 +1,9 @@
-"""The same measurement as its users write it elsewhere: NumPy loops, PyTorch modules, JAX vmap.
+"""The same measurement as its users write it elsewhere: NumPy loops, PyTorch modules, mapped JAX.
 
 Every contender draws networks z = W h, h = tanh(z) (last layer linear, zero biases), sends a fresh N(0, 1)
 cotangent back, and returns per layer the columns of `COLUMNS`, averaged over the draws, and the histogram
-of the pre-activations. No contender does work that another is spared; per-example weight gradients are taken
-from |delta_b|² |h_b|² by all of them, because a per-example outer product would only make the peers slower.
+of the pre-activations. Mean squares of per-example weight gradients are taken from |delta_b|² |h_b|² by all of
+them, because a per-example outer product would only make the peers slower.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ COLUMNS = (
     "activation_second_moment",
     "saturated_fraction",
     "derivative_second_moment",
-    "correlation",
     "gradient_preactivation",
     "gradient_weight",
     "gradient_bias",
     "gradient_input",
     "gradient_weight_batch",
+    "correlation",
 )
 EDGES = np.linspace(-5.0, 5.0, 101)
 SATURATED = math.atanh(math.sqrt(1.0 - 0.0396))  # |tanh'(z)| <= 0.0396 beyond this
@@ -63,7 +63,8 @@ def numpy_plain(work: Workload, draws: int, seed: int = 0) -> Measured:
     """Plain NumPy: double precision, default generator, the weight gradient as an outer product."""
     rng = np.random.default_rng(seed)
     depth, batch = len(work.widths) - 1, work.batch
-    sums = np.zeros((depth, len(COLUMNS)))
+    sums = np.zeros((depth, len(COLUMNS) - 1))
+    grams = np.zeros((depth, batch, batch))
     counts = np.zeros((depth, EDGES.size - 1))
     for _ in range(draws):
         weights = [
@@ -86,6 +87,7 @@ def numpy_plain(work: Workload, draws: int, seed: int = 0) -> Measured:
             back = w.T @ delta
             gradient = delta @ h.T
             counts[layer] += np.histogram(z, EDGES)[0]
+            grams[layer] += z.T @ z
             sums[layer] += (
                 z.mean(),
                 (z**2).mean(),
@@ -94,14 +96,22 @@ def numpy_plain(work: Workload, draws: int, seed: int = 0) -> Measured:
                 (a**2).mean(),
                 0.0 if last else (np.abs(z) >= SATURATED).mean(),
                 (slope**2).mean(),
-                _correlation(z.T @ z) if batch > 1 else 0.0,
                 (delta**2).mean(),
                 ((delta**2).sum(0) * (h**2).sum(0)).mean() / w.size,
                 (delta**2).mean(),
                 (back**2).mean(),
                 (gradient**2).mean() / batch**2,
             )
-    return sums / draws, counts
+    return _averages(sums, grams, draws), counts
+
+
+def _averages(sums: np.ndarray, grams: np.ndarray, draws: int) -> np.ndarray:
+    """Divide by the draws, and append the correlation: off-diagonal mean of the normalised Gram matrix."""
+    norm = np.sqrt(np.diagonal(grams, axis1=1, axis2=2))
+    cosines = grams / (norm[:, :, None] * norm[:, None, :])
+    pairs = max(norm.shape[1] * (norm.shape[1] - 1), 1)
+    correlation = (cosines.sum(axis=(1, 2)) - norm.shape[1]) / pairs
+    return np.column_stack([sums / draws, correlation])
 
 
 def _numpy_weights(rng: np.random.Generator, law: str, fan_out: int, fan_in: int) -> np.ndarray:
@@ -121,12 +131,6 @@ def _numpy_weights(rng: np.random.Generator, law: str, fan_out: int, fan_in: int
     return rng.standard_normal((fan_out, fan_in)) / math.sqrt(fan_in)
 
 
-def _correlation(gram: np.ndarray) -> float:
-    norm = np.sqrt(np.diag(gram))
-    size = norm.size
-    return float(((gram / np.outer(norm, norm)).sum() - size) / (size * (size - 1)))
-
-
 def numpy_tuned(work: Workload, draws: int, seed: int = 0) -> Measured:
     """Tuned NumPy: single precision, fastest generator, no new large arrays, weight gradients from Grams."""
     rng = np.random.Generator(np.random.SFC64(seed))
@@ -134,7 +138,8 @@ def numpy_tuned(work: Workload, draws: int, seed: int = 0) -> Measured:
     weights = [np.empty((m, n), f4) for n, m in zip(work.widths, work.widths[1:], strict=False)]
     scale = 100 / (EDGES[-1] - EDGES[0])
     x = work.x.astype(f4)
-    sums = np.zeros((depth, len(COLUMNS)))
+    sums = np.zeros((depth, len(COLUMNS) - 1))
+    grams = np.zeros((depth, batch, batch))
     counts = np.zeros((depth, EDGES.size + 1), np.int64)
     for _ in range(draws):
         inputs, zs, h = [], [], x
@@ -164,6 +169,7 @@ def numpy_tuned(work: Workload, draws: int, seed: int = 0) -> Measured:
             back *= f4(gain)
             bins = np.clip((z - f4(EDGES[0])) * f4(scale) + 1, 0, EDGES.size).astype(np.intp)
             counts[layer] += np.bincount(bins.ravel(), minlength=EDGES.size + 1)
+            grams[layer] += z.T @ z
             size, norms = z.size, np.vecdot(delta.T, delta.T)
             gram_h = h.T @ h
             squares = float(np.vdot(z, z)) / size
@@ -176,14 +182,13 @@ def numpy_tuned(work: Workload, draws: int, seed: int = 0) -> Measured:
                 float(np.vdot(a, a)) / size,
                 0.0 if last else np.count_nonzero(np.abs(z) >= SATURATED) / size,
                 float(np.vdot(slope, slope)) / size,
-                _correlation(z.T @ z) if batch > 1 else 0.0,
                 own,
                 float(norms @ np.diag(gram_h)) / batch / w.size,
                 own,
                 float(np.vdot(back, back)) / back.size,
                 float(np.vdot(delta.T @ delta, gram_h)) / w.size / batch**2,
             )
-    return sums / draws, counts[:, 1:-1]
+    return _averages(sums, grams, draws), counts[:, 1:-1]
 
 
 class TorchModel:
@@ -233,7 +238,8 @@ class TorchModel:
         torch, batch = self.torch, self.work.batch
         torch.manual_seed(seed)
         depth = len(self.linears)
-        sums = np.zeros((depth, len(COLUMNS)))
+        sums = np.zeros((depth, len(COLUMNS) - 1))
+        grams = torch.zeros(depth, batch, batch, dtype=torch.float64)
         counts = torch.zeros(depth, EDGES.size - 1)
         for _ in range(draws):
             self.reset()
@@ -258,7 +264,6 @@ class TorchModel:
                             (a**2).mean(),
                             z.new_zeros(()) if last else (z.abs() >= SATURATED).float().mean(),
                             (slope**2).mean(),
-                            self._correlation(z) if batch > 1 else z.new_zeros(()),
                             (delta**2).mean(),
                             ((delta**2).sum(1) * (h**2).sum(1)).mean() / linear.weight.numel(),
                             (delta**2).mean(),
@@ -267,16 +272,15 @@ class TorchModel:
                         ]
                     )
                     sums[layer] += row.double().numpy()
-        return sums / draws, counts.numpy()
-
-    def _correlation(self, z):
-        unit = self.torch.nn.functional.normalize(z, dim=1)
-        size = z.shape[0]
-        return ((unit @ unit.T).sum() - size) / (size * (size - 1))
+                    grams[layer] += z @ z.T
+        return _averages(sums, grams.numpy(), draws), counts.numpy()
 
 
-def jax_vmap(work: Workload):
-    """JAX: one jitted function of a key, mapped over the draws by `lax.map` of `vmap`; returns ``run(draws, seed)``."""
+def jax_mapped(work: Workload):
+    """JAX: one jitted function of a key, mapped over the draws; returns ``run(draws, seed)``.
+
+    By `lax.map`, which holds one draw's weights at a time; `vmap` over draws needs the weights of all.
+    """
     import jax
     import jax.numpy as jnp
 
@@ -301,14 +305,11 @@ def jax_vmap(work: Workload):
         shifts = [jnp.zeros((m, batch), jnp.float32) for m in work.widths[1:]]
         output, pull, kept = jax.vjp(lambda s: forward(weights, s), shifts, has_aux=True)
         (deltas,) = pull(jax.random.normal(keys[-1], output.shape, jnp.float32))
-        rows, counts = [], []
+        rows, grams, counts = [], [], []
         for layer, ((h, z), delta, w) in enumerate(zip(kept, deltas, weights, strict=True)):
             last = layer == depth - 1
             a = z if last else jnp.tanh(z)
             slope = jnp.ones_like(z) if last else 1 - a**2
-            gram = z.T @ z
-            norm = jnp.sqrt(jnp.diag(gram))
-            pairs = batch * (batch - 1)
             own = (delta**2).mean()
             rows.append(
                 jnp.stack(
@@ -320,7 +321,6 @@ def jax_vmap(work: Workload):
                         (a**2).mean(),
                         0.0 if last else (jnp.abs(z) >= SATURATED).mean(),
                         (slope**2).mean(),
-                        ((gram / jnp.outer(norm, norm)).sum() - batch) / pairs if batch > 1 else 0.0,
                         own,
                         ((delta**2).sum(0) * (h**2).sum(0)).mean() / w.size,
                         own,
@@ -329,13 +329,14 @@ def jax_vmap(work: Workload):
                     ]
                 )
             )
+            grams.append(z.T @ z)
             counts.append(jnp.histogram(z, edges)[0])
-        return jnp.stack(rows), jnp.stack(counts)
+        return jnp.stack(rows), jnp.stack(grams), jnp.stack(counts)
 
     mapped = jax.jit(lambda keys: jax.lax.map(one, keys))
 
     def run(draws: int, seed: int = 0) -> Measured:
-        rows, counts = mapped(jax.random.split(jax.random.key(seed), draws))
-        return np.asarray(rows, np.float64).mean(0), np.asarray(counts).sum(0)
+        rows, grams, counts = (np.asarray(a) for a in mapped(jax.random.split(jax.random.key(seed), draws)))
+        return _averages(rows.sum(0, dtype=np.float64), grams.sum(0, dtype=np.float64), draws), counts.sum(0)
 
     return run

@@ -10,14 +10,15 @@ from tests import synthetic
 from varprop.plots import agreement, parity
 from varprop.plots.parity import FURTHEST
 from varprop.plots.style import VERDICT_COLORS, looks
+from varprop.results.schema import QUANTITIES
 
 
-def test_parity_draws_every_row_that_cannot_be_negative_by_verdict() -> None:
+def test_parity_draws_every_moment_by_verdict() -> None:
     frame = synthetic.compared()
     ax = parity(frame, ax=Figure().subplots())
     names = [text.get_text() for text in ax.get_legend().get_texts()]
     assert [name.split(" ")[0] for name in names] == ["agrees", "undecided", "differs"]
-    kept = ~frame.quantity.isin(["preactivation_mean", "activation_mean", "correlation"])
+    kept = frame.quantity.map(lambda q: QUANTITIES[q].kind).isin(["moment", "loss"])
     assert sum(len(c.get_offsets()) for c in ax.collections) == int((kept & frame.predicted.notna()).sum())
 
 

@@ -19,7 +19,7 @@ from varprop.activations.base import Activation, Array
 from varprop.activations.table import registry
 from varprop.moments.closed import ROOT_TWO_PI, ClosedForms, below, exponential_half, ramp
 
-_SMALL = 0.15  # below this k·s the series are used; 30 terms then reach 1e-18
+_SMALL = 0.5  # below this k·s the series are used; 48 terms then reach 1e-18
 
 
 @cache

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from varprop.analytic.common import shared_average
+from varprop.analytic.common import coin_slopes, over_silence, shared_average
 from varprop.analytic.gradients import Arriving, Gradients
 from varprop.analytic.head_start import Start
 from varprop.analytic.known_gradients import known_gradients
@@ -73,14 +73,9 @@ def _masked(state: LayerState, arriving: Arriving, fair: bool) -> tuple[Array, A
     if not fair:
         log_p = arriving.log_square + state.averages.log_derivative
         return log_p, log_p, log_p
-    assert state.activation.slopes is not None
-    low, high = state.activation.slopes
-    at_zero = float(np.square(state.activation.derivative(np.zeros(1))[0]))
-    with np.errstate(divide="ignore"):
-        log_alive = arriving.log_alive + np.log(0.5 * (low**2 + high**2))
-        log_dead = arriving.log_dead + np.log(at_zero)
-        log_p = np.logaddexp(np.log1p(-state.zero) + log_alive, np.log(state.zero) + log_dead)
-    return log_p, log_alive, log_dead
+    alive, dead = coin_slopes(state)
+    log_alive, log_dead = arriving.log_alive + alive, arriving.log_dead + dead
+    return over_silence(state, log_alive, log_dead), log_alive, log_dead
 
 
 def _weighted(

@@ -1,4 +1,4 @@
-"""Two units of one layer: what they have in common when weights have a mean."""
+"""What units of a layer share: a common part when weights have a mean, silence when nothing arrives."""
 
 from __future__ import annotations
 
@@ -38,3 +38,18 @@ def shared_average(state: LayerState, field: str) -> Array:
 def _field(state: LayerState, field: str, variance: Array, mean: Array) -> Array:
     moments = state.activation.moments(variance, mean=mean, fields=(field,))
     return np.asarray(getattr(moments, field), dtype=np.float64)
+
+
+def coin_slopes(state: LayerState) -> tuple[float, float]:
+    """Return log E phi'² of a (leaky) ReLU whose signs are fair coins, and log phi'(0)² for a silent layer."""
+    assert state.activation.slopes is not None
+    low, high = state.activation.slopes
+    at_zero = float(np.square(state.activation.derivative(np.zeros(1))[0]))
+    with np.errstate(divide="ignore"):
+        return float(np.log(0.5 * (low**2 + high**2))), float(np.log(at_zero))
+
+
+def over_silence(state: LayerState, log_alive: Array, log_dead: Array) -> Array:
+    """Average two logarithms over whether the layer is silent."""
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.logaddexp(np.log1p(-state.zero) + log_alive, np.log(state.zero) + log_dead))

@@ -66,25 +66,30 @@ class Shift:
         Shape (B,): to the logarithm of a moment, to any other number itself.
     choice : str
         ``best``, ``1/n`` or ``infinite``: whether to add it, or only to allow for it.
+    strength : float
+        Relative size of the fluctuations behind it: the next order is about as much smaller.
     doubt : str
         Why it cannot be trusted, or is not known; empty if it can.
     """
 
     values: Array
     choice: str
+    strength: float = 0.0
     doubt: str = ""
 
     def settle(self, plain: float, corrected: float, scale: float) -> tuple[float, str, str, float]:
         """Return the value to state, its order, a remark, and the allowance for what is left out.
 
-        The next order is taken as large as the first one's square, in units of `scale`.
+        The next order is taken to be smaller than this one by its own size in units of `scale`, or by the strength
+        of the fluctuations if they are larger.
         """
         size = abs(corrected - plain)
         if not np.isfinite(size):
             return plain, "infinite", self.doubt, float("nan")
         if self.choice == "infinite" or (self.choice == "best" and self.doubt):
             return plain, "infinite", self.doubt, size
-        return corrected, "1/n", self.doubt, size * min(1.0, size / scale) if scale > 0.0 else size
+        own = size / scale if scale > 0.0 else 1.0
+        return corrected, "1/n", self.doubt, size * min(1.0, max(own, self.strength))
 
 
 NO_SHIFT = Shift(np.full(1, np.nan), "infinite")

@@ -187,7 +187,8 @@ def _pass(state: LayerState, here: Fluctuation, above: _Pending) -> _Pending:
     turned = (above.aligned - 1.0) * a.joint / n
     tail = above.state.weights.excess_kurtosis * a.joint * above.here.through * above.slope2 / n
     half = 0.5 * (np.square(a.slope2) * here.spread + noise)
-    log_mean = above.log_mean + a.slope2 * here.shift + a.slope4 * here.second - half + turned + tail
+    moved = a.slope2 * here.shift + a.slope4 * here.second - half
+    log_mean = above.log_mean + moved + np.log1p(np.maximum(turned + tail, -0.9))
     carried = above.here.through
     own = np.square(above.pull * carried) * a.scatter / n + noise
     both = 2.0 * above.pull * carried * (a.joint - 1.0) / n
@@ -207,7 +208,8 @@ def _corrections(state: LayerState, here: Fluctuation, total: _Pending) -> Gradi
     variance = np.square(total.pull) * here.spread + total.noise
     preactivation = total.log_mean + 0.5 * variance
     tail = state.weights.excess_kurtosis * here.through * total.slope2
-    arriving = preactivation + ((total.aligned - 1.0) + tail) / state.fan_in
+    turned = ((total.aligned - 1.0) + tail) / state.fan_in
+    arriving = preactivation + np.log1p(np.maximum(turned, -0.9))
     # The mean square of what arrives fluctuates with the part of the variance that comes through the weights.
     inverse = np.where(here.through > 0.0, 1.0 / np.where(here.through > 0.0, here.through, 1.0), 0.0)
     together = 0.0 if state.first else total.pull * here.spread * inverse

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-
 import numpy as np
 
 from varprop._validation import check_one_of, check_real
@@ -108,7 +107,7 @@ def _loss(head: Start, last: KnownLayer | LayerState, finite: Fluctuation | None
     if isinstance(last, KnownLayer) or finite is None:
         return number(head.loss, head.exact_loss, ())
     change = head.loss_first * finite.shift + head.loss_second * finite.second
-    shift = Shift(change, order, finite.reason)
+    shift = Shift(change, order, float(np.max(finite.spread)), finite.reason)
     return number(head.loss, head.exact_loss, last.reasons, head.reason, shift, float(np.mean(head.loss)))
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from varprop.analytic.common import coin_slopes, over_silence
 from varprop.analytic.entries import NO_SHIFT, Entry, Shift, moment, number
 from varprop.analytic.fluctuations import Fluctuation, GradientFluctuation
 from varprop.analytic.gradients import Gradients
@@ -32,7 +33,8 @@ def gradient_entries(
     if finite is not None:
         for name in shifts:
             values = getattr(finite, name)
-            shifts[name] = Shift(values, choice, finite.reason or _doubt(np.abs(values)))
+            strength = float(np.max(finite.log_variance))
+            shifts[name] = Shift(values, choice, strength, finite.reason or _doubt(np.abs(values)))
     before = moment(gradients.log_preactivation, gradients.exact, why, note, shifts["preactivation"])
     return {
         "gradient_preactivation": before,
@@ -45,16 +47,17 @@ def gradient_entries(
 def random_entries(state: LayerState, finite: Fluctuation, share: float, choice: str) -> dict[str, Entry]:
     """Return the forward quantities of one random layer."""
     state, shape = _edgeworth(state, finite)
+    one, none = np.ones_like(state.zero), np.zeros_like(state.zero)
     unit, means, exact, why, a = state.unit, state.averages, state.exact, state.reasons, finite.answer
-    doubt = finite.reason or _doubt(finite.spread + np.abs(finite.shift) + np.abs(finite.kurtosis) / 3.0)
+    strengths = finite.spread + np.abs(finite.shift) + np.abs(finite.kurtosis) / 3.0
+    trust = Shift(none, choice, float(np.max(strengths)), finite.reason or _doubt(strengths))
 
     def moved(first: Array, second: Array, of: Array | None = None) -> Shift:
         if state.shape_reason:
             return NO_SHIFT
         change = first * finite.shift + second * finite.second
-        return Shift(change if of is None else np.log1p(np.maximum(change * of, -0.9)), choice, doubt)
+        return replace(trust, values=change if of is None else np.log1p(np.maximum(change * of, -0.9)))
 
-    one, none = np.ones_like(state.zero), np.zeros_like(state.zero)
     with np.errstate(over="ignore", invalid="ignore"):
         # The shift concerns the Gaussian part of the variance; a mean, and a bias of another law, stay.
         of_variance = np.exp(unit.log_variance - _finite(unit.log_total_variance))
@@ -68,20 +71,35 @@ def random_entries(state: LayerState, finite: Fluctuation, share: float, choice:
         "preactivation_second_moment": moment(
             unit.log_second_moment, exact.variance and exact.mean, why, "", moved(one, none, of_second)
         ),
-        "activation_mean": number(
-            means.mean, state.exact_mean, shape, means.reason, moved(a.mean2, a.mean4), level
-        ),
+        "activation_mean": _activation_mean(state, shape, moved(a.mean2, a.mean4), level),
         "activation_second_moment": moment(
             means.log_second_moment, state.exact_second_moment, shape, means.reason,
             moved(a.square2, a.square4, one),
         ),
-        "saturated_fraction": _fraction(state, finite, saturation_set(state, share), shape, choice, doubt),
-        "inactive_fraction": _fraction(state, finite, state.activation.inactive, shape, choice, doubt),
+        "saturated_fraction": _fraction(state, finite, saturation_set(state, share), shape, trust),
+        "inactive_fraction": _fraction(state, finite, state.activation.inactive, shape, trust),
         "derivative_second_moment": moment(
-            means.log_derivative, state.exact_derivative, shape, means.reason,
+            _log_derivative(state), state.exact_derivative, shape, means.reason,
             moved(a.slope2, a.slope4, one),
         ),
     }  # fmt: skip
+
+
+def _log_derivative(state: LayerState) -> Array:
+    if state.activation.slopes is None or not (state.exact_derivative and state.exact.mirrored):
+        return state.averages.log_derivative
+    alive, dead = (np.full_like(state.zero, value) for value in coin_slopes(state))
+    return over_silence(state, alive, dead)
+
+
+def _activation_mean(state: LayerState, why: tuple[str, ...], shift: Shift, scale: float) -> Entry:
+    phi, probe = state.activation, np.linspace(0.0, 9.0, 37)
+    centre = float(phi(np.zeros(1))[0])
+    # A law that is symmetric about 0 sees only the even part of the activation: tanh, sigmoid - 1/2, sin.
+    odd = np.allclose(phi(probe) + phi(-probe), 2.0 * centre, rtol=4e-16, atol=4e-16 * abs(centre))
+    if state.exact.mirrored and odd:
+        return number(np.full_like(state.zero, centre), True, ())
+    return number(state.averages.mean, state.exact_mean, why, state.averages.reason, shift, scale)
 
 
 def saturation_set(state: LayerState | KnownLayer, share: float) -> tuple[Interval, ...]:
@@ -113,8 +131,7 @@ def _fraction(
     finite: Fluctuation,
     intervals: tuple[Interval, ...],
     why: tuple[str, ...],
-    choice: str,
-    doubt: str,
+    trust: Shift,
 ) -> Entry:
     if not intervals:
         return number(np.zeros_like(state.zero), True, ())
@@ -133,7 +150,7 @@ def _fraction(
         if np.abs(state.unit.kurtosis).max() <= STRONGEST_KURTOSIS:
             share = np.clip(share + fourth * state.unit.kurtosis / 3.0, 0.0, 1.0)
         return number(share, False, why)
-    moved = Shift(second * finite.shift + fourth * finite.second, choice, doubt)
+    moved = replace(trust, values=second * finite.shift + fourth * finite.second)
     return number(share, False, why, shift=moved, bounds=(0.0, 1.0))
 
 

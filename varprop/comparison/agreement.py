@@ -8,9 +8,9 @@ import numpy as np
 
 from varprop._validation import check_real
 from varprop.comparison import scales
-from varprop.comparison.joining import side_by_side
-from varprop.comparison.verdicts import Array, Flags, Rows, Words, judge
-from varprop.results.schema import COMPARED_COLUMNS
+from varprop.comparison.joining import Pairs, Words, side_by_side
+from varprop.comparison.verdicts import Rows, judge
+from varprop.results.schema import COMPARED_COLUMNS, table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,63 +73,64 @@ def compare_frames(
     """
     margin = check_real("margin", margin, minimum=0.0, maximum=1.0, exclusive=True)
     alpha = check_real("alpha", alpha, minimum=0.0, maximum=1.0, exclusive=True)
-    table = side_by_side(predicted, simulated)
-
-    unit = scales.units(table)
-    within = margin * unit
-    skewness = scales.skewness(table)
-    verdicts = judge(
-        Rows(
-            predicted=_numbers(table, "predicted"),
-            measured=_numbers(table, "measured"),
-            error=scales.standard_errors(table),
-            draws=_numbers(table, "n_draws"),
-            exact=(table["order"] == "exact").to_numpy(),
-            within=within,
-            allowance=scales.allowances(table, unit),
-            rounding=scales.rounding(table, unit),
-            skewness=skewness,
-            worst_skewness=scales.worst_skewness(table, skewness),
-            blocked=_blocked(table),
-        ),
-        alpha,
+    pairs = side_by_side(predicted, simulated)
+    unit = scales.units(pairs)
+    skewness = scales.skewness(pairs)
+    rows = Rows(
+        predicted=pairs.predicted,
+        measured=pairs.measured,
+        error=scales.standard_errors(pairs),
+        draws=pairs.draws,
+        exact=pairs.order == "exact",
+        within=margin * unit,
+        allowance=scales.allowances(pairs, unit),
+        rounding=scales.rounding(pairs, unit),
+        skewness=skewness,
+        worst_skewness=scales.worst_skewness(pairs, skewness),
+        blocked=_blocked(pairs),
     )
+    verdicts = judge(rows, alpha)
+    columns = {
+        **pairs.description,
+        "predicted": pairs.predicted,
+        "measured": pairs.measured,
+        "std_error": rows.error,
+        "ci_low": verdicts.ci_low,
+        "ci_high": verdicts.ci_high,
+        "difference": verdicts.difference,
+        "z_score": verdicts.z_score,
+        "p_value": verdicts.p_value,
+        "p_adjusted": verdicts.p_adjusted,
+        "margin": np.where(pairs.unpredicted, np.nan, rows.within),
+        "order": pairs.order,
+        "verdict": np.where(pairs.unpredicted, "unpredicted", verdicts.verdict),
+        "reason": _reasons(pairs, verdicts.reason),
+        "draws_needed": verdicts.draws_needed,
+    }
+    return table(columns, COMPARED_COLUMNS, {"alpha": alpha, "margin": margin, "tests": verdicts.tests})
 
-    unpredicted = (table["predicted"].isna() & table["predicted_log"].isna()).to_numpy()
-    table["std_error"] = scales.standard_errors(table)
-    table["difference"] = table["measured"] - table["predicted"]
-    table["margin"] = np.where(unpredicted, np.nan, within)
-    for column in ("ci_low", "ci_high", "z_score", "p_value", "p_adjusted", "draws_needed"):
-        table[column] = getattr(verdicts, column)
-    table["verdict"] = np.where(unpredicted, "unpredicted", verdicts.verdict)
-    table["reason"] = _with_notes(np.where(unpredicted, "", verdicts.reason), table, unpredicted)
-    compared = table[list(COMPARED_COLUMNS)].copy()
-    compared.attrs = {"alpha": alpha, "margin": margin, "tests": verdicts.tests}
-    return compared
 
-
-def _blocked(table: pd.DataFrame) -> Words:
+def _blocked(pairs: Pairs) -> Words:
     """Return why a row cannot be judged at all, ``""`` where it can."""
-    said = (table["predicted_reason"] + ";" + table["measured_reason"]).str
-    huge, tiny = said.contains("overflow").to_numpy(), said.contains("vanished").to_numpy()
-    unknown = np.zeros(len(table), dtype=bool)
-    for side in ("predicted", "measured"):
-        number, log = _numbers(table, side), _numbers(table, f"{side}_log")
-        huge = huge | np.isinf(number) | (np.isnan(number) & (log > 0.0))
-        tiny = tiny | ((number == 0.0) & np.isfinite(log)) | ((number != 0.0) & (np.abs(number) < SMALLEST))
+    said = [
+        f"{ours};{theirs}" for ours, theirs in zip(pairs.predicted_reason, pairs.measured_reason, strict=True)
+    ]
+    huge = np.array(["overflow" in words for words in said], dtype=bool)
+    tiny = np.array(["vanished" in words for words in said], dtype=bool)
+    unknown = np.zeros(len(pairs), dtype=bool)
+    for number, log in ((pairs.predicted, pairs.predicted_log), (pairs.measured, pairs.measured_log)):
+        huge |= np.isinf(number) | (np.isnan(number) & (log > 0.0))
+        tiny |= ((number == 0.0) & np.isfinite(log)) | ((number != 0.0) & (np.abs(number) < SMALLEST))
         unknown |= np.isnan(number)
-    unmeasured = ~np.isfinite(_numbers(table, "std_error")) | (table["n_draws"] < 2).to_numpy()
+    unmeasured = ~np.isfinite(pairs.std_error) | (pairs.draws < 2)
     words = ["overflow", "vanished", "not measured", "noise"]
     return np.select([huge, tiny, unknown, unmeasured], words, default="").astype(object)
 
 
-def _with_notes(code: Words, table: pd.DataFrame, unpredicted: Flags) -> list[str]:
-    notes = table["predicted_reason"].to_numpy(dtype=object)
-    notes = np.where(unpredicted & (notes == ""), "no theory for this row", notes)
-    # A sampler says why it has no value; where it has one, its flags are in the code already.
-    notes = np.where(code == "not measured", table["measured_reason"], notes)
-    return [": ".join(part for part in pair if part) for pair in zip(code, notes, strict=True)]
-
-
-def _numbers(table: pd.DataFrame, column: str) -> Array:
-    return table[column].to_numpy(dtype=np.float64)
+def _reasons(pairs: Pairs, codes: Words) -> Words:
+    """Return the codes, each with what the prediction, or a sampler without a value, has to say."""
+    notes = np.where(codes == "not measured", pairs.measured_reason, pairs.predicted_reason)
+    texts = [": ".join(part for part in pair if part) for pair in zip(codes, notes, strict=True)]
+    for i in np.flatnonzero(pairs.unpredicted):
+        texts[i] = pairs.predicted_reason[i] or "no theory for this row"
+    return np.array(texts, dtype=object)

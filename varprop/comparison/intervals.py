@@ -49,7 +49,7 @@ def two_sided_p(t: Array, skewness: Array, draws: Array) -> Array:
     side = np.where(skewness < 0.0, -1.0, 1.0)
     a = steepness(skewness, draws)
     u = side * t
-    bent = np.where(u < 0.0, np.minimum(_transformed(u, a), 0.0), u)
+    bent = np.where(u < 0.0, np.clip(_transformed(u, a), u, 0.0), u)
     freedom = np.maximum(draws - 1.0, 1.0)
     return np.asarray(2.0 * stdtr(freedom, -np.abs(bent)))
 

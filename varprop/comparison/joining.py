@@ -2,65 +2,128 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from varprop._validation import InputError, described
-from varprop.results.frames import validate
-from varprop.results.schema import KEY_COLUMNS, PREDICTED_COLUMNS, SIMULATED_COLUMNS
+from varprop.results.frames import Columns, validate
+from varprop.results.schema import KEY_COLUMNS, PREDICTED_COLUMNS, QUANTITIES, SIMULATED_COLUMNS
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_DESCRIPTION = ("activation", "weights", "biases", "width")
+Array = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+Words = npt.NDArray[np.object_]
 
 
-def side_by_side(predicted: pd.DataFrame, simulated: pd.DataFrame) -> pd.DataFrame:
-    """Return every row of either table once: those of `predicted` in order, then what only `simulated` has.
+@dataclass(frozen=True)
+class Pairs:
+    """Every row of either table once; NaN, 0 and ``""`` where a side is missing.
 
-    Columns: keys and description, ``predicted, predicted_log, order, predicted_reason, allowance`` and
-    ``measured, measured_log, measured_reason, std_error, median, n_draws, estimator``; NaN and ``""`` where
-    a side is missing.
+    `description` has the columns that both tables share. `allowance` is what the prediction says a finite width
+    may do, NaN where it does not say.
+    """
+
+    description: Columns
+    predicted: Array
+    predicted_log: Array
+    order: Words
+    predicted_reason: Words
+    allowance: Array
+    measured: Array
+    measured_log: Array
+    measured_reason: Words
+    std_error: Array
+    median: Array
+    draws: Array
+    estimator: Words
+
+    def __len__(self) -> int:
+        return len(self.predicted)
+
+    @cached_property
+    def kind(self) -> Words:
+        """The kind of each row's quantity."""
+        return np.array([QUANTITIES[name].kind for name in self.description["quantity"]], dtype=object)
+
+    @cached_property
+    def width(self) -> Array:
+        """Units of each row's layer."""
+        return self.description["width"].astype(np.float64)
+
+    @cached_property
+    def unpredicted(self) -> Flags:
+        """Where there is no prediction, neither as a number nor as a logarithm."""
+        return np.isnan(self.predicted) & np.isnan(self.predicted_log)
+
+
+def side_by_side(predicted: pd.DataFrame, simulated: pd.DataFrame) -> Pairs:
+    """Join the rows of `predicted`, in order, with those of `simulated`, then append what only it has.
 
     Raises
     ------
     InputError
         Tables that are not what they should be, or that have no row in common.
     """
-    import pandas as pd
+    ours = validate(predicted, PREDICTED_COLUMNS, "predicted")
+    theirs = validate(simulated, SIMULATED_COLUMNS, "simulated")
+    place = {key: i for i, key in enumerate(_keys(theirs))}
+    found = [place.pop(key, -1) for key in _keys(ours)]
+    if all(i < 0 for i in found):
+        raise InputError(
+            "simulated",
+            described("tables without a common row"),
+            "a simulation of the predicted cases and layers",
+        )
+    rest = list(place.values())
+    left = np.array([*range(len(found)), *[-1] * len(rest)])
+    right = np.array([*found, *rest])
 
-    predicted = validate(predicted, PREDICTED_COLUMNS, "predicted")
-    simulated = validate(simulated, SIMULATED_COLUMNS, "simulated")
-    keys = list(KEY_COLUMNS)
-    theirs = pd.MultiIndex.from_frame(simulated[keys])
-    place = theirs.get_indexer(pd.MultiIndex.from_frame(predicted[keys]))
-    if not (place >= 0).any():
-        found = described("tables without a common row")
-        raise InputError("simulated", found, "a simulation of the predicted cases and layers")
-    rest = np.setdiff1d(np.arange(len(simulated)), place)
-    take_p = np.concatenate([np.arange(len(predicted)), np.full(len(rest), -1)])
-    take_s = np.concatenate([place, rest])
+    def ours_at(column: str, missing: Any) -> npt.NDArray[Any]:
+        return _taken(ours[column], left, missing)
 
-    described_by_p = predicted.reindex(take_p).reset_index(drop=True)
-    described_by_s = simulated.reindex(take_s).reset_index(drop=True)
-    joined = pd.DataFrame({key: described_by_p[key].where(take_p >= 0, described_by_s[key]) for key in keys})
-    for column in _DESCRIPTION:
-        joined[column] = described_by_p[column].where(take_p >= 0, described_by_s[column])
-    joined[["layer", "width"]] = joined[["layer", "width"]].astype("int64")
-    joined["predicted"] = described_by_p["value"]
-    joined["predicted_log"] = described_by_p["log_value"]
-    joined["order"] = described_by_p["order"].fillna("")
-    joined["predicted_reason"] = described_by_p["reason"].fillna("")
+    def theirs_at(column: str, missing: Any) -> npt.NDArray[Any]:
+        return _taken(theirs[column], right, missing)
+
+    shared = ("case", "activation", "weights", "biases", "layer", "width", "quantity")
+    description = {
+        column: np.where(left >= 0, ours_at(column, ours[column][0]), theirs_at(column, theirs[column][0]))
+        for column in shared
+    }
     if "allowance" in predicted.columns:
-        joined["allowance"] = pd.to_numeric(described_by_p["allowance"], errors="coerce")
+        ours["allowance"] = validate(predicted, (*PREDICTED_COLUMNS, "allowance"), "predicted")["allowance"]
     else:
-        joined["allowance"] = np.nan
-    joined["measured"] = described_by_s["value"]
-    joined["measured_log"] = described_by_s["log_value"]
-    joined["measured_reason"] = described_by_s["reason"].fillna("")
-    for column in ("std_error", "median"):
-        joined[column] = described_by_s[column]
-    joined["n_draws"] = described_by_s["n_draws"].fillna(0).astype("int64")
-    joined["estimator"] = described_by_s["estimator"].fillna("")
-    return joined
+        ours["allowance"] = np.full(len(found), np.nan)
+    return Pairs(
+        description,
+        predicted=ours_at("value", np.nan),
+        predicted_log=ours_at("log_value", np.nan),
+        order=ours_at("order", ""),
+        predicted_reason=ours_at("reason", ""),
+        allowance=ours_at("allowance", np.nan),
+        measured=theirs_at("value", np.nan),
+        measured_log=theirs_at("log_value", np.nan),
+        measured_reason=theirs_at("reason", ""),
+        std_error=theirs_at("std_error", np.nan),
+        median=theirs_at("median", np.nan),
+        draws=theirs_at("n_draws", 0).astype(np.float64),
+        estimator=theirs_at("estimator", ""),
+    )
+
+
+def _keys(columns: Columns) -> list[tuple[Any, ...]]:
+    return list(zip(*(columns[key].tolist() for key in KEY_COLUMNS), strict=True))
+
+
+def _taken(column: npt.NDArray[Any], places: npt.NDArray[np.int_], missing: Any) -> npt.NDArray[Any]:
+    """Return `column` at `places`, `missing` where the place is -1."""
+    if not len(column):
+        return np.full(len(places), missing)
+    taken = column[places]
+    taken[places < 0] = missing
+    return taken

@@ -5,14 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from varprop.comparison.intervals import HEAVIEST, critical_value, half_widths, steepness, two_sided_p
+from varprop.comparison.joining import Array, Flags, Words
 from varprop.comparison.multiplicity import holm
-
-Array = npt.NDArray[np.float64]
-Flags = npt.NDArray[np.bool_]
-Words = npt.NDArray[np.object_]
 
 
 @dataclass(frozen=True)
@@ -53,6 +49,7 @@ class Verdicts:
     """What the rule says of each row; the names are the table's columns, ``tests`` the size of the family."""
 
     tests: int
+    difference: Array
     ci_low: Array
     ci_high: Array
     z_score: Array
@@ -74,8 +71,11 @@ def judge(rows: Rows, alpha: float) -> Verdicts:
     heavy = random & (steepness(rows.worst_skewness, draws) * quantile > HEAVIEST)
     tested = random & ~heavy
 
-    difference = rows.measured - rows.predicted
     bound = np.where(rows.exact, 0.0, rows.within + rows.allowance)
+    # Rows beyond floating point have infinities; NaN passes every step below without a claim.
+    predicted = np.where(open_rows, rows.predicted, np.nan)
+    measured = np.where(np.isfinite(rows.measured), rows.measured, np.nan)
+    difference = measured - predicted
     with np.errstate(divide="ignore", invalid="ignore"):
         z = np.where(random, difference / rows.error, np.nan)
         beyond = np.sign(difference) * np.maximum(np.abs(difference) - bound, 0.0) / rows.error
@@ -83,11 +83,11 @@ def judge(rows: Rows, alpha: float) -> Verdicts:
     p[tested] = two_sided_p(beyond[tested], rows.skewness[tested], draws[tested])
     adjusted = holm(p)
     down, up = half_widths(quantile, rows.skewness, draws)
-    low, high = rows.measured - down * rows.error, rows.measured + up * rows.error
+    low, high = measured - down * rows.error, measured + up * rows.error
 
-    inside = (low >= rows.predicted - rows.within) & (high <= rows.predicted + rows.within)
-    beyond_margin = (low > rows.predicted + rows.within) | (high < rows.predicted - rows.within)
-    beyond_bound = (low > rows.predicted + bound) | (high < rows.predicted - bound)
+    inside = (low >= predicted - rows.within) & (high <= predicted + rows.within)
+    beyond_margin = (low > predicted + rows.within) | (high < predicted - rows.within)
+    beyond_bound = (low > predicted + bound) | (high < predicted - bound)
     differs = tested & np.where(rows.exact, adjusted <= alpha, beyond_bound)
     agrees = tested & inside & ~differs
     # Without randomness there is nothing to test, and an exact prediction must be met to rounding.
@@ -102,7 +102,7 @@ def judge(rows: Rows, alpha: float) -> Verdicts:
     ).astype(object)
     verdict = np.select([differs, agrees], ["differs", "agrees"], default="undecided").astype(object)
     needed = np.where(reason == "noise", _draws_needed(rows, difference, quantile), np.nan)
-    return Verdicts(tests, low, high, z, p, adjusted, verdict, reason, needed)
+    return Verdicts(tests, difference, low, high, z, p, adjusted, verdict, reason, needed)
 
 
 def _draws_needed(rows: Rows, difference: Array, quantile: Array) -> Array:

@@ -139,8 +139,8 @@ class GaussianPairs:
         """Integrate d/dc E phi(u) phi(v) = E phi'(u) phi'(v) (Price 1958) from correlation 1 down to rho.
 
         E (phi(u) - phi(v))² is E (phi(s1 g) - phi(s2 g))² plus 2 s1 s2 times the integral of the derivative
-        product. From 1 to max(rho, 0) the variable is x with 1 - correlation = eps x², from 0 to a negative rho
-        y with 1 + correlation = y²: in both the integrand is smooth although its slope is infinite at ±1.
+        product. From 1 to max(rho, 0) the variable is x with 1 - correlation = eps x², from 0 to a negative
+        rho y with 1 + correlation = y²: in both the integrand is smooth though its slope is infinite at ±1.
         """
         result = np.zeros(pair.q1.size)
         apart = pair.q1 != pair.q2

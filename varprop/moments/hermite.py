@@ -87,8 +87,7 @@ class Expansion:
         """Say where what the series leaves out is below 1e-13 of the value."""
         left_out = np.abs(rho) ** TERMS * self._rest
         resolved = self._rest < np.inf
-        accepted: npt.NDArray[np.bool_] = resolved & (left_out <= 1e-13 * np.abs(value) + 1e-17 * self._size)
-        return accepted
+        return np.asarray(resolved & (left_out <= 1e-13 * np.abs(value) + 1e-17 * self._size))
 
 
 def _remainder(coefficient: Array, norm: Array) -> Array:

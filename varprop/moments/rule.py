@@ -43,7 +43,7 @@ def roughness(values: Array) -> Array:
 
 def relative_error(rough: Array) -> Array:
     """Return the estimated relative error of a panel of the given `roughness`."""
-    result: Array = np.minimum(rough, 1e4 * np.square(rough))
+    result: Array = np.minimum(rough, 100 * np.square(rough))
     return result
 
 

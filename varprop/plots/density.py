@@ -181,7 +181,7 @@ def _histogram(simulated: Measured, case: str, layer: int) -> Histogram | None:
     listed = () if simulated is None else simulated if isinstance(simulated, tuple) else histograms(simulated)
     for found in listed:
         if (found.case, found.layer) == (case, layer) and found.counts.any():
-            return found.coarse()
+            return found.coarse(smallest=100, finest=0.12)
     return None
 
 
@@ -236,7 +236,7 @@ def _corner(ax: Axes, predicted: pd.DataFrame | None, simulated: Measured, case:
     ax.text(
         0.99,
         0.97,
-        f"layer {layer}\nsd {spread:.3g}",
+        f"layer {layer}\nsd {_compact(spread)}",
         transform=ax.transAxes,
         ha="right",
         va="top",
@@ -245,6 +245,10 @@ def _corner(ax: Axes, predicted: pd.DataFrame | None, simulated: Measured, case:
     )
     ax.tick_params(axis="x", labelsize=7.0)
     _few_ticks(ax)
+
+
+def _compact(value: float) -> str:
+    return f"{value:.3g}" if 1e-3 <= value < 1e4 else f"{value:.1e}"
 
 
 def _few_ticks(ax: Axes) -> None:

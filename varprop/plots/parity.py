@@ -19,16 +19,17 @@ VERDICT_MARKERS = {"agrees": "o", "undecided": "^", "differs": "X", "unpredicted
 FURTHEST = 3.0
 """Margins beyond which `agreement` draws a difference on its edge."""
 
-_SIGNED = [name for name, q in QUANTITIES.items() if q.kind in ("mean", "correlation")]
+_POSITIVE = [name for name, q in QUANTITIES.items() if q.kind in ("moment", "loss")]
 
 MANY = 400
 """Points above which a figure holds them as pixels, to stay small."""
 
 
 def parity(compared: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Draw what was measured against what was predicted, one mark for each row that cannot be negative.
+    """Draw measured against predicted moments and losses, one mark for each row.
 
-    What to see: marks on the diagonal; colour and shape give the verdict. Zeros lie on the edges.
+    What to see: marks on the diagonal; colour and shape give the verdict. Zeros lie on the edges. Means and
+    fractions are left to `agreement`: they may be zero or as good as zero.
 
     Parameters
     ----------
@@ -43,7 +44,7 @@ def parity(compared: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """
     ax = ax if ax is not None else _current()
     compared = bare(compared)
-    rows = compared[~compared["quantity"].isin(_SIGNED)]
+    rows = compared[compared["quantity"].isin(_POSITIVE)]
     rows = rows[rows["predicted"].notna() & rows["measured"].notna()]
     x, y = (decades(rows[c].to_numpy(dtype=float)) for c in ("predicted", "measured"))
     scale = LogScale.around([x, y])

@@ -103,24 +103,33 @@ def groups(study: Study) -> tuple[Group, ...]:
     for network in study.networks:
         key = (network.input.name, network.widths, _activations(network))
         found.setdefault(key, []).append(network)
+    headings = [(_title(m[0]), shape(m[0])) for m in found.values()]
     return tuple(
         Group(
-            title=", ".join(_activations(members[0])),
-            subtitle=shape(members[0]),
+            title=heading[0],
+            subtitle=heading[1] if headings.count(heading) == 1 else shape(members[0], whole=True),
             networks=tuple(members),
             names=_names(members),
         )
-        for members in found.values()
+        for heading, members in zip(headings, found.values(), strict=True)
     )
 
 
-def shape(network: Network) -> str:
-    """Return input and widths for readers, such as ``digits: 64 → 256 ×10 → 10``."""
+def shape(network: Network, *, whole: bool = False) -> str:
+    """Return input and widths for readers, such as ``digits, 16 examples: 256 → 200 × 9 → 10``."""
     from varprop.spec.widths import spell_widths
 
+    source = network.input.name if whole else network.input.name.split("(")[0]
     widths = spell_widths(network.widths[1:]).replace("x", " × ").replace(",", " → ")
     batch = f", {network.input.batch} examples" if network.input.batch > 1 else ""
-    return f"{network.input.name}{batch}: {network.input.size} → {widths}"
+    return f"{source}{batch}: {network.input.size} → {widths}"
+
+
+def _title(network: Network) -> str:
+    names = ", ".join(_activations(network))
+    if network.depth > 1:
+        return names
+    return f"one {names} {'neuron' if network.widths[-1] == 1 else 'layer'}"
 
 
 def _activations(network: Network) -> tuple[str, ...]:

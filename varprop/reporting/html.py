@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from varprop.plots.style import MARKERS
-from varprop.reporting.render import inline
+from varprop.reporting.render import inline, natural_width
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -41,7 +41,12 @@ def to_html(document: Document, svgs: Mapping[str, str]) -> str:
     return (
         _environment()
         .get_template("report.html.j2")
-        .render(document=document, picture=picture, marker_paths=MARKER_PATHS)
+        .render(
+            document=document,
+            picture=picture,
+            widths={name: round(natural_width(svg)) for name, svg in svgs.items()},
+            marker_paths=MARKER_PATHS,
+        )
     )
 
 

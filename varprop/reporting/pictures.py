@@ -31,9 +31,9 @@ def card_figure(evidence: Evidence, group: Group, styles: Looks, name: str) -> F
         return _one_layer(evidence, group, styles, name)
 
     def draw() -> Drawing:
-        figure = _empty(3.7, 4.1)
+        figure = _empty(3.1, 3.8)
         axes = figure.subplots(len(MAIN), 1, sharex=True)
-        figure.subplots_adjust(left=0.135, right=0.97, top=0.94, bottom=0.105, hspace=0.3)
+        figure.subplots_adjust(left=0.16, right=0.97, top=0.935, bottom=0.115, hspace=0.32)
         for ax, quantity in zip(axes, MAIN, strict=True):
             _by_depth(ax, evidence, group, styles, quantity)
         axes[0].set_xlabel("")
@@ -194,7 +194,7 @@ def parity_figure(evidence: Evidence) -> Figure:
     return Figure(
         name="parity",
         title="Measured against predicted",
-        sees="Left: every row on the diagonal. Right: the same rows in units of what they may differ; "
+        sees="Left: moments lie on the diagonal. Right: every row in units of what it may differ; "
         "an interval wider than the grey zone asks for more draws.",
         alt=f"Scatter of measured against predicted values coloured by verdict: {told}.",
         draw=draw,
@@ -207,8 +207,8 @@ def _one_layer(evidence: Evidence, group: Group, styles: Looks, name: str, *, fi
     def draw() -> Drawing:
         from varprop.plots import density_panels
 
-        figure = _empty(3.7, max(1.3 * len(cases), 2.0) if filed else 4.1)
-        figure.subplots_adjust(left=0.03, right=0.97, top=0.94, bottom=0.105, hspace=0.42)
+        figure = _empty(4.6 if filed else 3.1, max(1.3 * len(cases), 2.0) if filed else 3.8)
+        figure.subplots_adjust(left=0.03, right=0.97, top=0.93, bottom=0.13, hspace=0.46)
         density_panels(
             evidence.predicted,
             evidence.histograms,

@@ -40,11 +40,15 @@ def inline(svg: str, name: str) -> str:
     return body.strip()
 
 
+def natural_width(svg: str) -> float:
+    """Return the width in pixels at which the figure's text has the size it was drawn for."""
+    found = _WIDTH.search(svg)
+    return float(found[1]) * 4 / 3 if found else 800.0
+
+
 def _adapted(tag: str, name: str) -> str:
-    if tag.startswith("<svg"):  # the page sets the size, within reason
-        widest = 2 * float(_WIDTH.search(tag)[1])  # type: ignore[index]
+    if tag.startswith("<svg"):  # the page sets the size
         tag = re.sub(r'\s(width|height|version)="[^"]*"', "", tag)
-        tag = f'{tag[:-1]} style="max-width: {widest:.0f}px">'
     for before, after in (
         ('id="', f'id="{name}-'),
         ('href="#', f'href="#{name}-'),

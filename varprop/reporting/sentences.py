@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _FORWARD = {
-    "healthy": "the signal keeps its size",
-    "vanishing": "the signal vanishes",
-    "exploding": "the signal explodes",
+    "healthy": "signal keeps its size",
+    "vanishing": "signal vanishes",
+    "exploding": "signal explodes",
 }
 _BACKWARD = {
-    "healthy": "the gradient keeps its size",
-    "vanishing": "the gradient vanishes",
-    "exploding": "the gradient explodes",
+    "healthy": "gradient keeps its size",
+    "vanishing": "gradient vanishes",
+    "exploding": "gradient explodes",
 }
 _REASONS = {
     "finite_width": "finite width",
@@ -64,8 +64,8 @@ def agreement_words(judged: pd.DataFrame) -> str:
     if not total:
         return "there is no theory for this case"
     if verdicts["agrees"] == total:
-        return f"theory and simulation agree in all {counted(total, 'row')}"
-    words = f"theory and simulation agree in {verdicts['agrees']:,} of {counted(total, 'row')}"
+        return f"theory agrees in all {counted(total, 'row')}"
+    words = f"theory agrees in {verdicts['agrees']:,} of {counted(total, 'row')}"
     if verdicts["differs"]:
         words += f", differ in {verdicts['differs']:,}"
     if verdicts["undecided"]:

@@ -114,7 +114,8 @@ def _sections(evidence: Evidence, found: Sequence[Group], styles: Mapping[str, L
         _section(
             "The shape of the pre-activations",
             "In a wide layer every pre-activation is a sum of many independent terms and so nearly Gaussian. "
-            "In narrow or deep networks the tails grow heavier than the line.",
+            "In narrow or deep networks the tails grow heavier than the line, and where biases dominate the "
+            "shape is theirs.",
             densities,
         ),
         Section(

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
 
 from varprop._validation import InputError, close_match, described
 from varprop.results.schema import KEY_COLUMNS, QUANTITIES, TEXT_COLUMNS, WHOLE_COLUMNS
@@ -10,12 +14,13 @@ from varprop.results.schema import KEY_COLUMNS, QUANTITIES, TEXT_COLUMNS, WHOLE_
 if TYPE_CHECKING:
     import pandas as pd
 
+Columns = dict[str, npt.NDArray[Any]]
 
-def validate(frame: pd.DataFrame, columns: tuple[str, ...], field: str = "frame") -> pd.DataFrame:
-    """Return `frame` with the contract's dtypes, if it is a table with at least `columns`.
 
-    Columns beyond the contract are kept as they are, provenance (``attrs``) is left behind. Missing text
-    becomes ``""``, as a CSV file needs.
+def validate(frame: pd.DataFrame, columns: tuple[str, ...], field: str = "frame") -> Columns:
+    """Return the contract's `columns` of a table as arrays of text (objects), int64 or float64.
+
+    Missing text becomes ``""``, as a table from a CSV file needs.
 
     Raises
     ------
@@ -31,28 +36,26 @@ def validate(frame: pd.DataFrame, columns: tuple[str, ...], field: str = "frame"
     if missing:
         found = described(f"a table without {', '.join(missing)}")
         raise InputError(field, found, f"the columns {', '.join(columns)}")
-    # pandas copies attrs deeply at every step, and histograms are large; the check needs none of them.
-    bare = frame.copy(deep=False)
-    bare.attrs = {}
-    checked = bare.reset_index(drop=True)
-    for column in columns:
-        checked[column] = _conformed(checked[column], f"{field}.{column}")
-    unknown = [name for name in checked["quantity"].unique() if name not in QUANTITIES]
-    if unknown:
-        raise InputError(f"{field}.quantity", unknown[0], close_match(unknown[0], QUANTITIES))
-    double = checked.duplicated(list(KEY_COLUMNS))
-    if double.any():
-        case, layer, quantity = checked[list(KEY_COLUMNS)].iloc[int(double.to_numpy().argmax())]
+    checked = {column: _conformed(frame[column], f"{field}.{column}") for column in columns}
+    unknown = next((name for name in checked["quantity"] if name not in QUANTITIES), None)
+    if unknown is not None:
+        raise InputError(f"{field}.quantity", unknown, close_match(unknown, QUANTITIES))
+    keys = Counter(zip(*(checked[key] for key in KEY_COLUMNS), strict=True))
+    double = next((key for key, count in keys.items() if count > 1), None)
+    if double is not None:
+        case, layer, quantity = double
         found = described(f"{case[:80]!r}, layer {layer}, {quantity} twice")
         raise InputError(field, found, "one row per case, layer and quantity")
     return checked
 
 
-def _conformed(column: pd.Series, field: str) -> pd.Series:
+def _conformed(column: pd.Series, field: str) -> npt.NDArray[Any]:
     name = str(column.name)
     if name in TEXT_COLUMNS:
-        return column.astype(object).where(column.notna(), "").map(str).astype(object)
+        # NaN, which is what an empty cell of a CSV file becomes, is the one value that differs from itself.
+        texts = ["" if item is None or item != item else str(item) for item in column.tolist()]
+        return np.array(texts, dtype=object)
     try:
-        return column.astype("int64" if name in WHOLE_COLUMNS else "float64")
+        return column.to_numpy(dtype=np.int64 if name in WHOLE_COLUMNS else np.float64)
     except (TypeError, ValueError):
         raise InputError(field, described(f"values of type {column.dtype}"), "numbers") from None

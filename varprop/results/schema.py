@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import nan
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -232,21 +233,30 @@ def tidy(
     KeyError
         If a row has a key that is no column, or a quantity the contract does not know.
     """
-    import pandas as pd
-
     records = list(rows)
     for record in records:
         extra = set(record) - set(columns)
         if extra or record["quantity"] not in QUANTITIES:
             raise KeyError(f"not in the contract: {sorted(extra) or record['quantity']}")
-    data: dict[str, Any] = {}
-    for column in columns:
-        if column in TEXT_COLUMNS:
-            data[column] = pd.Series([r.get(column, "") for r in records], dtype=object)
-        elif column in WHOLE_COLUMNS:
-            data[column] = pd.Series([r.get(column, 0) for r in records], dtype="int64")
-        else:
-            data[column] = pd.Series([r.get(column, float("nan")) for r in records], dtype="float64")
-    frame = pd.DataFrame(data, columns=list(columns))
+    missing = {
+        column: "" if column in TEXT_COLUMNS else 0 if column in WHOLE_COLUMNS else nan for column in columns
+    }
+    return table({c: [r.get(c, missing[c]) for r in records] for c in columns}, columns, attrs)
+
+
+def table(
+    data: Mapping[str, Any], columns: tuple[str, ...], attrs: Mapping[str, Any] | None = None
+) -> pd.DataFrame:
+    """Build a table from whole columns, with the contract's order and dtypes; `attrs` become its provenance."""
+    import pandas as pd
+
+    typed = {
+        column: pd.Series(
+            data[column],
+            dtype=object if column in TEXT_COLUMNS else "int64" if column in WHOLE_COLUMNS else "float64",
+        )
+        for column in columns
+    }
+    frame = pd.DataFrame(typed, columns=list(columns))
     frame.attrs.update(attrs or {})
     return frame

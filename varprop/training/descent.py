@@ -7,7 +7,7 @@ import math
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -136,7 +136,12 @@ class Crew:
 
     def each(self, task: Callable[[Group], T], groups: Sequence[Group]) -> list[T]:
         """Do `task` on every group and return the results in order."""
-        return list(self._pool.map(task, groups))
+        waiting = [self._pool.submit(task, group) for group in groups]
+        done: set[Future[T]] = set()
+        # Waiting in short turns lets an interruption through on every system.
+        while len(done) < len(waiting) and not any(future.exception() for future in done):
+            done = wait(waiting, timeout=0.2, return_when=FIRST_EXCEPTION).done
+        return [future.result() for future in sorted(done, key=waiting.index)]
 
     def advance(self, groups: Sequence[Group], step: int) -> None:
         """Bring every group to `step`."""

@@ -68,10 +68,10 @@ class SoftmaxCrossEntropy:
         return out
 
     def value(self, z: Array, y: Array) -> Array:
-        """Return log Σ exp(z − max) + max − z_y."""
-        largest = z.max(axis=-2, keepdims=True)
-        total: Array = np.log(np.exp(z - largest).sum(axis=-2)) + largest[..., 0, :]
-        return np.asarray(total - (z * y).sum(axis=-2))
+        """Return log Σ exp(z − max) + (max − z_y), which keeps its digits however large the logits are."""
+        below = z - z.max(axis=-2, keepdims=True)
+        total: Array = np.log(np.exp(below).sum(axis=-2))
+        return np.asarray(total - (below * y).sum(axis=-2))
 
     def correct(self, z: Array, y: Array) -> Array | None:
         """Whether the largest logit is the target's; of equal ones the first counts."""

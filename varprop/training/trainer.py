@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from varprop._validation import InputError, check_real, described
+from varprop._validation import InputError, check_integer, check_real, described
 from varprop.activations import DEFAULT_SHARE
 from varprop.montecarlo.threads import single_blas_thread
 from varprop.spec import Input, Network
@@ -161,8 +161,8 @@ def train(
     >>> from varprop.training import circles, train
     >>> network = vp.mlp([10, 5, 1], "relu", "he_normal", input=circles(300), head="bce")
     >>> result = train(network, steps=100, learning_rate=0.01, seeds=3, record=50)
-    >>> result.history.query("step == 100")[["seed", "loss"]].round(2).values.tolist()
-    [[0.0, 0.7], [1.0, 0.7], [2.0, 0.7]]
+    >>> result.history.query("seed == 0")[["step", "loss"]].round(2).values.tolist()
+    [[0.0, 0.86], [50.0, 0.79], [100.0, 0.74]]
     """
     network = trainable(network, data)
     total, per_epoch, batch_size = length(network.input.batch, steps, epochs, batch_size)
@@ -180,6 +180,8 @@ def train(
     recorded = stops("record", every if record is None else record, total)
     looked = stops("statistics", [] if statistics is None else statistics, total)
     share = check_real("share", share, minimum=0.0, maximum=1.0)
+    if threads is not None:
+        threads = check_integer("threads", threads, minimum=1)
     recorder = Recorder(network, splits, per_epoch, looked, share)
     groups = grouped(network, runs, splits["train"], rule, kind)
     try:
