@@ -41,6 +41,9 @@ class Activation:
         activations have none.
     slopes : (float, float) or None
         Slopes for z < 0 and z > 0 if the activation is positively homogeneous, otherwise None.
+    slope_of_value : callable or None
+        phi' as a function of phi, where that is cheap; right to rounding of the greatest slope, not relatively in
+        the tails.
     forms : ClosedForms
         The Gaussian moments known in closed form.
     origin : Recipe or None
@@ -65,6 +68,7 @@ class Activation:
     forms: ClosedForms = field(default_factory=ClosedForms, repr=False)
     origin: Recipe | None = field(default=None, repr=False)
     exact_derivative: bool = field(default=True, repr=False)
+    slope_of_value: Function | None = field(default=None, repr=False)
     _cache: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
 
     def __call__(self, z: npt.ArrayLike) -> Array:

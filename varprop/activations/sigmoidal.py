@@ -36,6 +36,7 @@ def sigmoid() -> Activation:
         logistic,
         logistic_slope,
         forms=ClosedForms(centred={"mean": lambda q: np.full_like(q, 0.5)}),
+        slope_of_value=lambda a: a - np.square(a),
     )
 
 
@@ -47,7 +48,13 @@ def tanh() -> Activation:
         e = np.exp(-2 * np.abs(z))
         return 4 * e / np.square(1 + e)
 
-    return Activation("tanh", np.tanh, slope, forms=ClosedForms(centred={"mean": np.zeros_like}))
+    return Activation(
+        "tanh",
+        np.tanh,
+        slope,
+        forms=ClosedForms(centred={"mean": np.zeros_like}),
+        slope_of_value=lambda a: 1 - np.square(a),
+    )
 
 
 @registry.register("softsign")

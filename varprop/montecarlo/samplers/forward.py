@@ -16,6 +16,9 @@ from varprop.montecarlo.scaled import shifted
 
 Array = NDArray[Any]
 
+_STEEP = 1e-2
+"""Mean squared slope from which an absolute error of 1e-7 in each slope is below 1e-5 of the mean."""
+
 
 def measure(
     program: Program, step: Step, y: Array, shift: Array, records: Records, counts: Array
@@ -61,14 +64,27 @@ def measure(
 
     if scaled and not step.homogeneous:
         z, shift = shifted(z, shift[:, None, None]), np.zeros_like(shift)
-    value, slope = step.activation(z), step.activation.derivative(z)
+    value = step.activation(z)
+    slope, slopes, slopes_power = _slope(step, z, value)
     _fractions(program, step, z, records)
     second, second_power = square_sum(value)
     records.put("activation_second_moment", number, second / size, second_power + 2 * shift)
     records.put("activation_mean", number, total(value) / size, shift)
-    slopes, slopes_power = square_sum(slope)
     records.put("derivative_second_moment", number, slopes / size, slopes_power)
     return value, slope, shift, shifted(second / size, second_power)
+
+
+def _slope(step: Step, z: Array, value: Array) -> tuple[Array, Array, Array | int]:
+    """Return phi'(z) and each draw's sum of its squares."""
+    cheap = step.activation.slope_of_value
+    if cheap is not None and z.dtype == np.float32:
+        slope = cheap(value)
+        sums = dot(slope, slope)
+        # Where all units are far out in the tails, 1 - tanh² and its like have no digits left.
+        if sums.min() > _STEEP * slope[0].size:
+            return slope, sums, 0
+    slope = step.activation.derivative(z)
+    return slope, *square_sum(slope)
 
 
 def _unknown_mean(step: Step, z: Array, shift: Array, records: Records) -> None:
