@@ -1,0 +1,66 @@
+"""Pages of the gallery: whole folders, pictures with numbers, an index."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from varprop._validation import InputError
+from varprop.reporting.pages import Page, index_text, read_card, stamp_card
+
+
+def page():
+    import matplotlib.pyplot as plt
+
+    made = Page("e0_example", "An example", "What does a page hold?", "Words, pictures and numbers.")
+    made.say("A paragraph.")
+
+    def draw():
+        figure, ax = plt.subplots(figsize=(4, 3))
+        ax.plot([0, 1], [0, 1])
+        return figure
+
+    numbers = pd.DataFrame({"name": ["a|b", "c"], "value": [0.5, 1e-9]})
+    made.figure("line", draw, sees="A rising line.", alt="a line", data=numbers)
+    made.table("values", numbers, note="Two rows.")
+    return made
+
+
+def test_a_page_is_a_folder_with_pictures_and_numbers(tmp_path):
+    readme = page().write(tmp_path)
+    folder = tmp_path / "e0_example"
+    expected = {"README.md", "line.csv", "line.png", "page.json", "thumbnail.png", "values.csv"}
+    assert {p.name for p in folder.iterdir()} == expected
+    text = readme.read_text()
+    assert "![a line](line.png)" in text
+    assert "a\\|b" in text
+    assert pd.read_csv(folder / "values.csv")["value"].tolist() == [0.5, 1e-9]
+
+
+def test_writing_again_replaces_the_page_and_repeats_it_bit_for_bit(tmp_path):
+    first = page().write(tmp_path)
+    before = {p.name: p.read_bytes() for p in first.parent.iterdir()}
+    (first.parent / "stale.csv").write_text("old")
+    page().write(tmp_path)
+    assert {p.name: p.read_bytes() for p in first.parent.iterdir()} == before
+
+
+def test_cards_remember_their_stamp(tmp_path):
+    folder = page().write(tmp_path).parent
+    stamp_card(folder, "abc")
+    assert read_card(folder)["stamp"] == "abc"
+    assert read_card(tmp_path) is None
+
+
+def test_the_index_links_every_page():
+    cards = [{"name": "e0_example", "title": "An example", "answer": "Words."}]
+    text = index_text(cards)
+    assert "(e0_example/README.md)" in text
+    assert "(e0_example/thumbnail.png)" in text
+    assert json.dumps(cards)
+
+
+@pytest.mark.parametrize("name", ["../x", "", "a b", "a/b"])
+def test_names_that_are_no_folder_names_are_refused(name):
+    with pytest.raises(InputError, match="name"):
+        Page(name, "t", "q")

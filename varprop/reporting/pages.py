@@ -1,0 +1,184 @@
+"""A page of the gallery: one question, its answer in words, pictures with the numbers behind them.
+
+Analyses build a `Page` and write it; the page becomes ``reports/<name>/`` with a README.md, one PNG and one CSV
+a figure, one CSV a table, and ``page.json``, which the gallery's index is made from.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from varprop._files import write_atomic
+from varprop._validation import InputError
+from varprop.plots.style import figure_style
+from varprop.reporting.folder import replaced_folder, write_files
+from varprop.reporting.markdown import escape
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+CARD = "page.json"
+_DPI = 110
+_THUMBNAIL = 360
+_LONGEST = 40
+
+
+@dataclass
+class Page:
+    """A page under construction; every method returns nothing and adds to the end.
+
+    Parameters
+    ----------
+    name : str
+        Folder name: letters, digits and underscores.
+    title : str
+    question : str
+        What the page asks, one sentence.
+    answer : str
+        What it finds, one sentence; it stands beside the thumbnail in the gallery.
+    """
+
+    name: str
+    title: str
+    question: str
+    answer: str = ""
+    _parts: list[str] = field(default_factory=list)
+    _files: dict[str, str | bytes] = field(default_factory=dict)
+    _first: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.name.isidentifier():
+            raise InputError("name", self.name, "letters, digits and underscores")
+
+    def say(self, *paragraphs: str) -> None:
+        """Add paragraphs of Markdown."""
+        self._parts += paragraphs
+
+    def head(self, title: str) -> None:
+        """Start a section."""
+        self._parts.append(f"## {title}")
+
+    def figure(
+        self,
+        name: str,
+        draw: Callable[[], Figure],
+        *,
+        sees: str,
+        alt: str,
+        data: pd.DataFrame,
+    ) -> None:
+        """Add a picture.
+
+        Parameters
+        ----------
+        name : str
+            Stem of its files.
+        draw : callable
+            Draws it, within the house style.
+        sees : str
+            What to see in it, one sentence.
+        alt : str
+            The picture in words.
+        data : DataFrame
+            The numbers that are drawn; written beside it as CSV.
+        """
+        import matplotlib.pyplot as plt
+
+        with figure_style():
+            drawing = draw()
+            self._files[f"{name}.png"] = _png(drawing, _DPI)
+            if not self._first:
+                self._first = name
+                width = float(drawing.get_size_inches()[0])
+                self._files["thumbnail.png"] = _png(drawing, _THUMBNAIL / width)
+            plt.close(drawing)
+        self._files[f"{name}.csv"] = _csv(data)
+        self._parts.append(f"![{escape(alt)}]({name}.png)\n\n*{sees}* ([numbers]({name}.csv))")
+
+    def table(self, name: str, frame: pd.DataFrame, note: str = "") -> None:
+        """Add a table, whole as CSV and, up to 40 rows, on the page."""
+        self._files[f"{name}.csv"] = _csv(frame)
+        shown = frame.head(_LONGEST)
+        more = f" The first {_LONGEST} of {len(frame)} rows." if len(frame) > _LONGEST else ""
+        self._parts.append(f"{_markdown(shown)}\n\n{note}{more} ([all numbers]({name}.csv))".rstrip())
+
+    def write(self, root: str | os.PathLike[str] = "reports") -> Path:
+        """Write the page's folder, whole or not at all, and return the path of its README."""
+        card = {"name": self.name, "title": self.title, "answer": self.answer, "stamp": ""}
+        text = [f"# {self.title}", f"*{self.question}*", f"**{self.answer}**", *self._parts]
+        source = f"../../analyses/{self.name}.py"
+        text.append(f"---\n\nMade by [analyses/{self.name}.py]({source}); `make gallery` makes it anew.")
+        self._files["README.md"] = "\n\n".join(text) + "\n"
+        self._files[CARD] = json.dumps(card, indent=2, ensure_ascii=False) + "\n"
+        target = Path(root) / self.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with replaced_folder(target) as built:
+            write_files(built, self._files)
+        return target / "README.md"
+
+
+def read_card(folder: Path) -> dict[str, Any] | None:
+    """Return what a written page says of itself, or None if there is none."""
+    path = folder / CARD
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+
+
+def stamp_card(folder: Path, stamp: str) -> None:
+    """Note in a written page what it was made from; the gallery knows by it what is up to date."""
+    card = read_card(folder) or {}
+    text = json.dumps(card | {"stamp": stamp}, indent=2, ensure_ascii=False) + "\n"
+    write_atomic(folder / CARD, text)
+
+
+def index_text(cards: list[dict[str, Any]]) -> str:
+    """Return the gallery's front page: a thumbnail and a sentence for each page, in the order given."""
+    lines = [
+        "# A short course in initialization, in pictures",
+        "Each page asks one question, answers it with theory and simulation, and keeps the numbers behind every "
+        "picture. Read from the top. `make gallery` makes all of it anew.",
+        "| | |\n| --- | --- |",
+    ]
+    rows = [
+        f"| [![{escape(c['title'])}]({c['name']}/thumbnail.png)]({c['name']}/README.md) "
+        f"| **[{escape(c['title'])}]({c['name']}/README.md)**<br>{escape(c['answer'])} |"
+        for c in cards
+    ]
+    return "\n\n".join(lines) + "\n" + "\n".join(rows) + "\n"
+
+
+def _png(drawing: Figure, dpi: float) -> bytes:
+    """Return the figure with at most 256 colours: plots need no more, and files shrink to a third."""
+    from PIL import Image
+
+    raw = io.BytesIO()
+    drawing.savefig(raw, format="png", dpi=dpi, bbox_inches="tight", metadata={"Software": "varprop"})
+    small = io.BytesIO()
+    with Image.open(raw) as picture:
+        picture.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(
+            small, format="png", optimize=True
+        )
+    return small.getvalue()
+
+
+def _csv(frame: pd.DataFrame) -> str:
+    return frame.to_csv(index=False, float_format="%.8g", lineterminator="\n")
+
+
+def _markdown(frame: pd.DataFrame) -> str:
+    def cell(value: object) -> str:
+        return f"{value:.4g}" if isinstance(value, float) else escape(str(value))
+
+    numeric = [kind.kind in "if" for kind in frame.dtypes]
+    lines = [
+        "| " + " | ".join(escape(str(c)) for c in frame.columns) + " |",
+        "| " + " | ".join("--:" if n else ":--" for n in numeric) + " |",
+    ]
+    lines += ["| " + " | ".join(cell(v) for v in row) + " |" for row in frame.itertuples(index=False)]
+    return "\n".join(lines)
