@@ -20,6 +20,7 @@ from varprop.montecarlo.samplers.conditional import ConditionalMaps
 from varprop.montecarlo.samplers.dense import DenseMaps
 from varprop.montecarlo.samplers.entries import draw_biases
 from varprop.montecarlo.samplers.program import compile_network
+from varprop.montecarlo.samplers.reductions import Columns
 from varprop.spec import Head, Input, gaussian, half_on, mlp
 
 pytestmark = pytest.mark.agreement
@@ -32,9 +33,9 @@ TESTS = 2000  # a bound on the number of tests of the whole file, for Bonferroni
 class FreshMaps(DenseMaps):
     """The negative control: new weights on the way back, which keeps every mean square right."""
 
-    def backward(self, step, delta):
-        self.forward(step, np.zeros((self.draws, step.fan_in, delta.shape[2]), delta.dtype))
-        return super().backward(step, delta)
+    def backward(self, step, columns):
+        self.forward(step, Columns(np.zeros((self.draws, step.fan_in, 1), np.float32)))
+        return super().backward(step, columns)
 
 
 def awkward_input():
@@ -80,7 +81,7 @@ def statistics_of(network, kind, seed):
     h = np.broadcast_to(program.x.astype(np.float32), (DRAWS, *program.x.shape))
     trace = []
     for step in program.steps:
-        z = maps.forward(step, h) + np.float32(step.bias.mean)
+        z = maps.forward(step, Columns(h)) + np.float32(step.bias.mean)
         if not step.bias.deterministic:
             z = z + draw_biases(step, DRAWS, noise)[:, :, None]
         trace.append((h, z, step.activation.derivative(z)))
@@ -90,7 +91,7 @@ def statistics_of(network, kind, seed):
     found = [] if loss is None else [loss[0]]
     for step in reversed(program.steps):
         h, z, _ = trace[step.number - 1]
-        g = maps.backward(step, delta)
+        g = maps.backward(step, Columns(delta))
         found += layer_statistics(*(a.astype(np.float64) for a in (h, z, delta, g)))
         if step.number > 1:
             delta = g * trace[step.number - 2][2]

@@ -37,7 +37,7 @@ from varprop.montecarlo.normals import Noise
 from varprop.montecarlo.samplers.factors import Factors, factor, triangular
 from varprop.montecarlo.samplers.haar import haar_map
 from varprop.montecarlo.samplers.program import Step
-from varprop.montecarlo.samplers.reductions import dot
+from varprop.montecarlo.samplers.reductions import Columns, dot
 
 Array = NDArray[Any]
 
@@ -50,7 +50,7 @@ class Map(Protocol):
 
     product: Array
 
-    def backward(self, delta: Array) -> Array:
+    def backward(self, delta: Columns) -> Array:
         """Return Wᵀ delta given W X; call it once."""
 
 
@@ -66,9 +66,10 @@ class ConditionalMaps:
         self.noise = noise
         self._maps: dict[int, Map] = {}
 
-    def forward(self, step: Step, h: Array) -> Array:
-        """Return W h, shape (draws, fan_out, B), for h of shape (draws, fan_in, B)."""
-        drawn = _draw(step, h, self.noise)
+    def forward(self, step: Step, columns: Columns) -> Array:
+        """Return W h, shape (draws, fan_out, B), for columns h of shape (draws, fan_in, B)."""
+        h = columns.array
+        drawn = _draw(step, columns, self.noise)
         if drawn is not None:
             self._maps[step.number] = drawn
         product = np.zeros((len(h), step.fan_out, h.shape[2]), h.dtype) if drawn is None else drawn.product
@@ -76,25 +77,27 @@ class ConditionalMaps:
             product = product + h.dtype.type(step.weight.mean) * h.sum(axis=1, keepdims=True)
         return product
 
-    def backward(self, step: Step, delta: Array) -> Array:
+    def backward(self, step: Step, columns: Columns) -> Array:
         """Return Wᵀ delta, shape (draws, fan_in, B)."""
+        delta = columns.array
         drawn = self._maps.pop(step.number, None)
         if drawn is None:
             result = np.zeros((len(delta), step.fan_in, delta.shape[2]), delta.dtype)
         else:
-            result = drawn.backward(delta)
+            result = drawn.backward(columns)
         if step.weight.mean:
             result += delta.dtype.type(step.weight.mean) * delta.sum(axis=1, keepdims=True)
         return result
 
 
-def _draw(step: Step, h: Array, noise: Noise) -> Map | None:
+def _draw(step: Step, columns: Columns, noise: Noise) -> Map | None:
     if step.weight.family == "constant":
         return None
     if step.weight.family == "orthogonal":
-        return haar_map(h, step.fan_out, step.weight["gain"], noise)
-    kind = SingleMap if h.shape[2] == 1 else MatrixMap if h.shape[2] >= h.shape[1] else GaussianMap
-    return kind(h, step.fan_out, step.weight["std"], noise)
+        return haar_map(columns.array, step.fan_out, step.weight["gain"], noise)
+    _, rank, batch = columns.array.shape
+    kind = SingleMap if batch == 1 else MatrixMap if batch >= rank else GaussianMap
+    return kind(columns, step.fan_out, step.weight["std"], noise)
 
 
 class SingleMap:
@@ -102,22 +105,23 @@ class SingleMap:
 
     Parameters
     ----------
-    h : array of shape (draws, n_in, 1)
+    columns : Columns of shape (draws, n_in, 1)
     rows : int
         n_out.
     std : float
     noise : Noise
     """
 
-    def __init__(self, h: Array, rows: int, std: float, noise: Noise) -> None:
+    def __init__(self, columns: Columns, rows: int, std: float, noise: Noise) -> None:
+        h = columns.array
         self.h, self.std, self.noise = h[:, :, 0], std, noise
         self.length = np.sqrt(dot(self.h, self.h))
         self.g = noise.normal((len(h), rows))
         self.product = (self.g * (std * self.length).astype(h.dtype)[:, None])[:, :, None]
 
-    def backward(self, delta: Array) -> Array:
+    def backward(self, columns: Columns) -> Array:
         """Return Wᵀ delta."""
-        delta = delta[:, :, 0]
+        delta = columns.array[:, :, 0]
         size = np.sqrt(dot(delta, delta))
         result = self.noise.normal(self.h.shape)
         inverse = np.divide(1.0, self.length, out=np.zeros_like(self.length), where=self.length > 0)
@@ -130,27 +134,29 @@ class SingleMap:
 class MatrixMap:
     """Gaussian weights and at least n_in inputs: the columns of W are all used, and W is simply drawn."""
 
-    def __init__(self, h: Array, rows: int, std: float, noise: Noise) -> None:
+    def __init__(self, columns: Columns, rows: int, std: float, noise: Noise) -> None:
+        h = columns.array
         self.weights = noise.normal((len(h), rows, h.shape[1]), std)
         self.product: Array = np.matmul(self.weights, h)
 
-    def backward(self, delta: Array) -> Array:
+    def backward(self, columns: Columns) -> Array:
         """Return Wᵀ delta."""
-        return np.matmul(self.weights.swapaxes(-1, -2), delta)  # type: ignore[no-any-return]
+        return np.matmul(self.weights.swapaxes(-1, -2), columns.array)  # type: ignore[no-any-return]
 
 
 class GaussianMap:
     """Gaussian weights and 1 < B < n_in inputs; parameters as for `SingleMap`."""
 
-    def __init__(self, h: Array, rows: int, std: float, noise: Noise) -> None:
+    def __init__(self, columns: Columns, rows: int, std: float, noise: Noise) -> None:
+        h = columns.array
         self.std, self.noise, self.shape = std, noise, h.shape
-        self.factors: Factors = factor(h)
+        self.factors: Factors = factor(columns)
         self.g = noise.normal((len(h), rows, h.shape[2]))
         self.product: Array = np.matmul(self.g, self.factors.r * h.dtype.type(std))
 
-    def backward(self, delta: Array) -> Array:
+    def backward(self, columns: Columns) -> Array:
         """Return Wᵀ delta."""
-        r = triangular(delta)
+        delta, r = columns.array, triangular(columns)
         fresh = np.matmul(self.noise.normal((self.shape[0], self.shape[1], r.shape[1])), r)
         along = np.matmul(self.g.swapaxes(-1, -2), delta) - self.factors.project(fresh)
         fresh += self.factors.expand(along)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from varprop.montecarlo.normals import Noise
 from varprop.montecarlo.samplers.entries import draw_weights
 from varprop.montecarlo.samplers.program import Step
+from varprop.montecarlo.samplers.reductions import Columns
 
 Array = NDArray[Any]
 
@@ -32,15 +33,15 @@ class DenseMaps:
         self.keep = keep
         self._kept: dict[int, Any] = {}
 
-    def forward(self, step: Step, h: Array) -> Array:
-        """Return W h, shape (draws, fan_out, B), for h of shape (draws, fan_in, B)."""
+    def forward(self, step: Step, columns: Columns) -> Array:
+        """Return W h, shape (draws, fan_out, B), for columns h of shape (draws, fan_in, B)."""
         state = self.noise.rng.bit_generator.state
         weights = draw_weights(step, self.draws, self.noise)
         self._kept[step.number] = weights if self.keep else state
-        product: Array = np.matmul(weights, h)
+        product: Array = np.matmul(weights, columns.array)
         return product
 
-    def backward(self, step: Step, delta: Array) -> Array:
+    def backward(self, step: Step, columns: Columns) -> Array:
         """Return Wᵀ delta, shape (draws, fan_in, B)."""
         kept = self._kept.pop(step.number)
         if self.keep:
@@ -51,5 +52,5 @@ class DenseMaps:
             bits.state = kept
             weights = draw_weights(step, self.draws, self.noise)
             bits.state = now
-        product: Array = np.matmul(weights.swapaxes(-1, -2), delta)
+        product: Array = np.matmul(weights.swapaxes(-1, -2), columns.array)
         return product

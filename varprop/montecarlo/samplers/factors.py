@@ -1,8 +1,8 @@
 """Orthonormal factors of a group's column vectors, by Cholesky where that is accurate, else by Householder QR.
 
-Both give X = Q R. Cholesky of the Gram matrix in double precision is several times cheaper, but loses relative
-distances below 1e-8; so it is used only where every column keeps at least a thousandth of its length beside those
-before it. No rank is ever decided: extra columns of Q do no harm (see `conditional`).
+Both give X = Q R. Cholesky of the Gram matrix is several times cheaper, but loses relative distances
+below the root of its precision; so it is used only where every column keeps a good part of its length beside those
+before it, in single or in double precision. No rank is ever decided: extra columns of Q do no harm (see `conditional`).
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from varprop.montecarlo.samplers.reductions import gram
+from varprop.montecarlo.samplers.reductions import Columns
 
 Array = NDArray[Any]
 
 _LEAST_PART = 1e-3
+# With sums in single precision: relative errors of distances stay below about 1e-6.
+_ENOUGH = 0.3
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,11 +60,10 @@ class Factors:
         return np.matmul(self.x, inner)  # type: ignore[no-any-return]
 
 
-def factor(x: Array) -> Factors:
-    """Return factors of x, shape (draws, n, B) with B <= n; a stack of equal matrices is factored once."""
-    if x.strides[0] == 0:
-        x = x[:1]
-    lower, length = _cholesky(gram(x))
+def factor(columns: Columns) -> Factors:
+    """Return factors of columns of shape (draws, n, B), B <= n."""
+    x = columns.distinct
+    lower, length = _cholesky(columns)
     if lower is None:
         q, r = np.linalg.qr(x.astype(np.float64, copy=False))
         r *= (length > 0)[:, None, :]
@@ -83,11 +84,12 @@ def factor_double(x: Array) -> tuple[Array, Array]:
     return q, r * wide.any(axis=1)[:, None, :]
 
 
-def triangular(x: Array) -> Array:
+def triangular(columns: Columns) -> Array:
     """Return a matrix R with RᵀR = xᵀx, of shape (draws, min(n, B), B)."""
+    x = columns.array
     if x.shape[1] <= x.shape[2]:
         return x
-    lower, length = _cholesky(gram(x))
+    lower, length = _cholesky(columns)
     if lower is None:
         r = np.linalg.qr(x.astype(np.float64, copy=False), mode="r") * (length > 0)[:, None, :]
     else:
@@ -95,12 +97,20 @@ def triangular(x: Array) -> Array:
     return r.astype(x.dtype, copy=False)
 
 
-def _cholesky(products: Array) -> tuple[Array | None, Array]:
+def _cholesky(columns: Columns) -> tuple[Array | None, Array]:
     """Return the lower factor of the columns' cosines, None if it is not accurate, and the columns' lengths."""
+    single = columns.array.dtype == np.float32
+    lower, length = _scaled_cholesky(columns.gram, _ENOUGH if single else _LEAST_PART)
+    if lower is None and single:
+        lower, length = _scaled_cholesky(columns.exact_gram, _LEAST_PART)
+    return lower, length
+
+
+def _scaled_cholesky(products: Array, least: float) -> tuple[Array | None, Array]:
     length = np.sqrt(np.maximum(np.diagonal(products, axis1=1, axis2=2), 0.0))
-    usable = length > 0
-    inverse = np.divide(1.0, length, out=np.zeros_like(length), where=usable)
-    cosine = products * inverse[:, :, None] * inverse[:, None, :]
+    inverse = np.divide(1.0, length, out=np.zeros_like(length), where=length > 0)
+    cosine = products * inverse[:, :, None]
+    cosine *= inverse[:, None, :]
     places = np.arange(products.shape[1])
     cosine[:, places, places] = 1.0
     if not np.isfinite(cosine).all():
@@ -109,6 +119,4 @@ def _cholesky(products: Array) -> tuple[Array | None, Array]:
         lower = np.linalg.cholesky(cosine)
     except np.linalg.LinAlgError:
         return None, length
-    if lower[:, places, places].min() < _LEAST_PART:
-        return None, length
-    return lower, length
+    return (None if lower[:, places, places].min() < least else lower), length

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from varprop.montecarlo.normals import Noise
 from varprop.montecarlo.samplers.factors import factor_double
-from varprop.montecarlo.samplers.reductions import dot
+from varprop.montecarlo.samplers.reductions import Columns, dot
 
 Array = NDArray[Any]
 
@@ -44,9 +44,9 @@ class HaarVector:
         self.image = _unit(noise.normal((draws, self.order)))
         self.product: Array = (self.image[:, :rows] * (gain * length).astype(h.dtype)[:, None])[:, :, None]
 
-    def backward(self, delta: Array) -> Array:
+    def backward(self, columns: Columns) -> Array:
         """Return Wᵀ delta."""
-        delta = delta[:, :, 0]
+        delta = columns.array[:, :, 0]
         inside, outside = self.image[:, : self.rows], self.image[:, self.rows :]
         along = dot(inside, delta)
         narrow = along.astype(delta.dtype)[:, None]
@@ -74,9 +74,9 @@ class HaarMap:
         self.image = _orthonormal(noise.normal((draws, self.order, self.rank)))
         self.product: Array = (gain * np.matmul(self.image[:, :rows], r)).astype(h.dtype)
 
-    def backward(self, delta: Array) -> Array:
+    def backward(self, columns: Columns) -> Array:
         """Return Wᵀ delta."""
-        delta = delta.astype(np.float64, copy=False)
+        delta = columns.array.astype(np.float64, copy=False)
         draws, _, batch = delta.shape
         padded = np.zeros((draws, self.order, batch))
         padded[:, : self.rows] = delta

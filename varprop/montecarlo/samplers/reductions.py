@@ -6,6 +6,7 @@ precision: in single precision the relative error of a sum of squares stays belo
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -91,8 +92,28 @@ def square_sum(a: Array) -> tuple[Array, Array | int]:
     return value, exponent
 
 
-def gram(a: Array) -> Array:
-    """Return the inner products of the columns, float64 of shape (draws, B, B); a of shape (draws, n, B)."""
-    wide = a.astype(np.float64, copy=False)
-    product: Array = np.matmul(wide.swapaxes(-1, -2), wide)
-    return product
+class Columns:
+    """The column vectors of a group, with their inner products worked out once.
+
+    Parameters
+    ----------
+    array : array of shape (draws, n, B)
+        A stack of one matrix repeated without copying is recognised.
+    """
+
+    def __init__(self, array: Array) -> None:
+        self.array = array
+        self.distinct = array[:1] if array.strides[0] == 0 else array
+
+    @functools.cached_property
+    def gram(self) -> Array:
+        """Inner products, float64 of shape (draws or 1, B, B), summed in the precision of the array."""
+        return np.matmul(self.distinct.swapaxes(-1, -2), self.distinct).astype(np.float64)
+
+    @functools.cached_property
+    def exact_gram(self) -> Array:
+        """Inner products summed in double precision."""
+        if self.array.dtype == np.float64:
+            return self.gram
+        wide = self.distinct.astype(np.float64)
+        return np.matmul(wide.swapaxes(-1, -2), wide)  # type: ignore[no-any-return]

@@ -20,7 +20,7 @@ from varprop.montecarlo.samplers.entries import draw_biases
 from varprop.montecarlo.samplers.forward import measure
 from varprop.montecarlo.samplers.program import Program, Step
 from varprop.montecarlo.samplers.records import Records
-from varprop.montecarlo.samplers.reductions import dot, gram, square_sum
+from varprop.montecarlo.samplers.reductions import Columns, dot, square_sum
 from varprop.montecarlo.samplers.watch import Watch
 from varprop.montecarlo.scaled import shifted
 
@@ -33,10 +33,10 @@ _NEAR = 2.0**80
 class Maps(Protocol):
     """The linear maps of a group of networks, each used once forward and once backward."""
 
-    def forward(self, step: Step, h: Array) -> Array:
+    def forward(self, step: Step, columns: Columns) -> Array:
         """Return W h, shape (draws, fan_out, B)."""
 
-    def backward(self, step: Step, delta: Array) -> Array:
+    def backward(self, step: Step, columns: Columns) -> Array:
         """Return Wᵀ delta, shape (draws, fan_in, B)."""
 
 
@@ -44,7 +44,7 @@ class Maps(Protocol):
 class Trace:
     """What the way back needs of a layer: its input and its activation's slopes."""
 
-    h: Array
+    h: Columns
     shift: Array
     slope: Array
 
@@ -91,7 +91,8 @@ def walk(
     traces = []
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         for step in program.steps:
-            w = maps.forward(step, h)
+            columns = Columns(h)
+            w = maps.forward(step, columns)
             if program.copies is not None:
                 w = w[:, :, program.copies]
             y = w
@@ -101,7 +102,7 @@ def walk(
             value, slope, out_shift, size = measure(program, step, y, shift, records, counts)
             if watch is not None:
                 watch.layer(step, h, w, shift, value, slope, out_shift)
-            traces.append(Trace(h, shift, slope))
+            traces.append(Trace(columns, shift, slope))
             h, shift = rescaled(value, out_shift, size)
         delta, shift, loss = heads.start(program, value, out_shift, slope, noise)
         if loss is not None:
@@ -119,19 +120,20 @@ def _walk_back(
     batch = program.batch
     for step, trace in zip(reversed(program.steps), reversed(traces), strict=True):
         number, entries = step.number, step.fan_in * step.fan_out
+        columns = Columns(delta)
         size, power = square_sum(delta)
         records.put("gradient_preactivation", number, size / (step.fan_out * batch), 2 * shift + power)
         records.put("gradient_bias", number, size / (step.fan_out * batch), 2 * shift + power)
         both = 2 * (shift + trace.shift)
         if batch == 1:
-            inner, inner_power = square_sum(trace.h)
+            inner, inner_power = square_sum(trace.h.array)
             records.put("gradient_weight", number, size * inner / entries, both + power + inner_power)
             records.put("gradient_weight_batch", number, size * inner / entries, both + power + inner_power)
         else:
-            example, mean = weight_gradients(delta, trace.h)
+            example, mean = weight_gradients(columns, trace.h)
             records.put("gradient_weight", number, example / (batch * entries), both)
             records.put("gradient_weight_batch", number, mean / (batch**2 * entries), both)
-        delta = maps.backward(step, delta)
+        delta = maps.backward(step, columns)
         size, power = square_sum(delta)
         records.put("gradient_input", number, size / (step.fan_in * batch), 2 * shift + power)
         if number > 1:
@@ -139,17 +141,15 @@ def _walk_back(
             delta, shift = rescaled(delta, shift, dot(delta, delta) / delta[0].size)
 
 
-def weight_gradients(delta: Array, h: Array) -> tuple[Array, Array]:
+def weight_gradients(delta: Columns, h: Columns) -> tuple[Array, Array]:
     """Return each draw's Σ_b |delta_b h_bᵀ|² and |Σ_b delta_b h_bᵀ|² without forming more than is cheap."""
-    if h.strides[0] == 0:
-        h = h[:1]
-    (_, rows, batch), columns = delta.shape, h.shape[1]
+    (_, rows, batch), columns = delta.array.shape, h.array.shape[1]
     if batch * (rows + columns) < rows * columns:
-        outer, inner = gram(delta), gram(h)
-        diagonal = np.diagonal(outer, axis1=1, axis2=2) * np.diagonal(inner, axis1=1, axis2=2)
-        return diagonal.sum(axis=1), (outer * inner).sum(axis=(1, 2))
-    outer, inner = np.einsum("rib,rib->rb", delta, delta), np.einsum("rjb,rjb->rb", h, h)
-    gradient = np.matmul(delta, h.swapaxes(-1, -2))
+        diagonal = np.einsum("rbb,rbb->r", delta.gram, h.gram)
+        return diagonal, np.einsum("rab,rab->r", delta.gram, h.gram)
+    outer = np.einsum("rib,rib->rb", delta.array, delta.array)
+    inner = np.einsum("rjb,rjb->rb", h.array, h.array)
+    gradient = np.matmul(delta.array, h.array.swapaxes(-1, -2))
     return (outer.astype(np.float64) * inner).sum(axis=1), dot(gradient, gradient)
 
 
