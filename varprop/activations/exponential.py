@@ -27,7 +27,7 @@ def _expansion(order: int) -> tuple[tuple[int, ...], tuple[float, ...]]:
     """Return the binomial coefficients of (e^z - 1)^order and the weights of its series."""
     binomials = tuple((-1) ** (order - j) * math.comb(order, j) for j in range(order + 1))
     weights = [
-        sum(b * j**n for j, b in enumerate(binomials)) / math.gamma(n / 2 + 1) for n in range(order, 31)
+        sum(b * j**n for j, b in enumerate(binomials)) / math.gamma(n / 2 + 1) for n in range(order, 49)
     ]
     return binomials, tuple(weights)
 

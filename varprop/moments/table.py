@@ -20,6 +20,7 @@ from varprop.moments.rule import POINTS, RUNNING, Array, nodes_of, relative_erro
 _SMALLEST, _REACH = 1e-10, 1.4e7
 _SIGMAS = 13.0  # the Gaussian density there is 1e-37
 _BUDGET = 3000
+_DEEPEST = 60
 _CHUNK = 1 << 21  # exponentials at a time
 _ROOT_TWO_PI = math.sqrt(2 * math.pi)
 
@@ -78,13 +79,13 @@ class Table:
                     return np.zeros(1), np.ones(1), 0.0
                 reach = float(high[-1])
             bad = np.asarray(np.any(error > 1e-14, axis=0))
-            if not bad.any() or depth == 60:
+            if not bad.any():
                 return low, high, reach
-            if low.size + bad.sum() > _BUDGET:  # it oscillates: serve smaller variances only
-                keep = high <= high[-1] / 2
-                low, high, bad = low[keep], high[keep], bad[keep]
-                if low.size == 0:
+            if depth == _DEEPEST or low.size + bad.sum() > _BUDGET:  # it oscillates, or is rough: end here
+                count = int(np.argmax(bad)) if depth == _DEEPEST else min(low.size, _BUDGET) // 4
+                if count == 0:
                     return np.zeros(1), np.ones(1), 0.0
+                low, high, bad = low[:count], high[:count], bad[:count]
                 reach = float(high[-1])
             middle = 0.5 * (low[bad] + high[bad])
             low, high = np.concatenate([low, middle]), np.concatenate([high, high[bad]])

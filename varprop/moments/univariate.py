@@ -168,7 +168,9 @@ class GaussianMoments:
                     place = "mean 0" if centred else "a mean other than 0"
                     known = sorted({*self.forms.general, *(self.forms.centred if centred else ())})
                     raise InputError(
-                        "fields", field, f"for {self.name} at {place}: {', '.join(known) or 'none'}"
+                        "fields",
+                        field,
+                        f"a closed form; {self.name} at {place} has: {', '.join(known) or 'none'}",
                     )
         rest = [field for field in wanted if field not in found]
         if rest:
