@@ -42,11 +42,11 @@ def test_types_of_the_contract() -> None:
         (predicted().assign(quantity="activation_maen"), r"frame.quantity: 'activation_maen' .*did you mean"),
         (predicted(layer=1), r"'he', layer 1, activation_mean twice"),
         (predicted().assign(value="x"), r"frame.value: .* numbers"),
-        (predicted().assign(layer=np.nan), r"frame.layer"),
+        (predicted().assign(layer=[1.0, np.nan]), r"frame.layer\[1\]: nan .* a whole number"),
+        (predicted().assign(width=[1.0, 2.5]), r"frame.width\[1\]: 2.5 .* a whole number"),
         (predicted().assign(case="x" * 5000, layer=1), "twice"),
     ],
 )
-@pytest.mark.filterwarnings("ignore:invalid value encountered in cast:RuntimeWarning")
 def test_refused(frame: object, pattern: str) -> None:
     with pytest.raises(InputError, match=pattern) as caught:
         validate(frame, PREDICTED_COLUMNS)  # type: ignore[arg-type]

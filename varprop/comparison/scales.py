@@ -66,7 +66,7 @@ def skewness(pairs: Pairs) -> Array:
         }
         positive = varied * (3.0 + varied**2)
     chosen = np.select([pairs.kind == kind for kind in by_kind], list(by_kind.values()), positive)
-    return np.nan_to_num(chosen, nan=0.0, posinf=1e18, neginf=-1e18)
+    return np.nan_to_num(np.asarray(chosen, dtype=np.float64), nan=0.0, posinf=1e18, neginf=-1e18)
 
 
 def worst_skewness(pairs: Pairs, skewness: Array) -> Array:

@@ -76,6 +76,7 @@ def judge(rows: Rows, alpha: float) -> Verdicts:
     predicted = np.where(open_rows, rows.predicted, np.nan)
     measured = np.where(np.isfinite(rows.measured), rows.measured, np.nan)
     difference = measured - predicted
+    error = np.where(heavy, np.nan, rows.error)
     with np.errstate(divide="ignore", invalid="ignore"):
         z = np.where(random, difference / rows.error, np.nan)
         beyond = np.sign(difference) * np.maximum(np.abs(difference) - bound, 0.0) / rows.error
@@ -83,7 +84,8 @@ def judge(rows: Rows, alpha: float) -> Verdicts:
     p[tested] = two_sided_p(beyond[tested], rows.skewness[tested], draws[tested])
     adjusted = holm(p)
     down, up = half_widths(quantile, rows.skewness, draws)
-    low, high = measured - down * rows.error, measured + up * rows.error
+    # Draws with heavy tails have no interval that could be trusted.
+    low, high = measured - down * error, measured + up * error
 
     inside = (low >= predicted - rows.within) & (high <= predicted + rows.within)
     beyond_margin = (low > predicted + rows.within) | (high < predicted - rows.within)

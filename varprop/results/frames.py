@@ -56,6 +56,12 @@ def _conformed(column: pd.Series, field: str) -> npt.NDArray[Any]:
         texts = ["" if item is None or item != item else str(item) for item in column.tolist()]
         return np.array(texts, dtype=object)
     try:
-        return column.to_numpy(dtype=np.int64 if name in WHOLE_COLUMNS else np.float64)
+        numbers = column.to_numpy(dtype=np.float64)
     except (TypeError, ValueError):
         raise InputError(field, described(f"values of type {column.dtype}"), "numbers") from None
+    if name not in WHOLE_COLUMNS:
+        return numbers
+    odd = np.flatnonzero(~(np.abs(numbers) < 2.0**53) | (numbers != np.floor(numbers)))
+    if len(odd):
+        raise InputError(f"{field}[{odd[0]}]", float(numbers[odd[0]]), "a whole number")
+    return numbers.astype(np.int64)
