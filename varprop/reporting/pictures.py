@@ -184,7 +184,7 @@ def parity_figure(evidence: Evidence) -> Figure:
 
         figure = _empty(9.6, 4.3)
         axes = figure.subplots(1, 2, gridspec_kw={"width_ratios": [1, 0.95]})
-        figure.subplots_adjust(left=0.065, right=0.985, top=0.92, bottom=0.12, wspace=0.55)
+        figure.subplots_adjust(left=0.065, right=0.985, top=0.92, bottom=0.12, wspace=0.62)
         parity(evidence.compared, ax=axes[0])
         agreement(evidence.compared, ax=axes[1])
         return figure

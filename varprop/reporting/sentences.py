@@ -64,10 +64,10 @@ def agreement_words(judged: pd.DataFrame) -> str:
     if not total:
         return "there is no theory for this case"
     if verdicts["agrees"] == total:
-        return f"theory agrees in all {counted(total, 'row')}"
+        return f"theory agrees in all {total:,} rows" if total > 1 else "theory agrees in its one row"
     words = f"theory agrees in {verdicts['agrees']:,} of {counted(total, 'row')}"
     if verdicts["differs"]:
-        words += f", differ in {verdicts['differs']:,}"
+        words += f", differs in {verdicts['differs']:,}"
     if verdicts["undecided"]:
         words += f", {verdicts['undecided']:,} undecided ({_main_reason(judged)})"
     return words
@@ -84,7 +84,12 @@ def headline(compared: pd.DataFrame) -> str:
         begin = "1 row differs"
     text = f"{begin}: theory and simulation agree in {verdicts['agrees']:,} of {counted(total, 'row')}"
     if verdicts["undecided"]:
-        text += f", and {verdicts['undecided']:,} stay undecided, each with its reason"
+        rest = (
+            "stays undecided, with its reason"
+            if verdicts["undecided"] == 1
+            else "stay undecided, each with its reason"
+        )
+        text += f", and {verdicts['undecided']:,} {rest}"
     return text + "."
 
 
@@ -103,9 +108,11 @@ def _behaviour(
     upto = "up to " if len(signal) > 1 else ""
     worth_saying = heavy or (saturated >= 0.005 and many == 0.5)
     full = f"{upto}{percent(saturated)} of the units are saturated" if worth_saying else ""
+    if not signal:
+        return "open", "not known", []
     if len(signal) < 2:
         size = math.exp(signal[1]) if 1 in signal and signal[1] < 700 else math.inf
-        words = [f"pre-activations have mean square {number(size)}"] if signal else []
+        words = [f"pre-activations have mean square {number(size)}"]
         return ("bad", "saturated", [*words, full]) if heavy else ("good", "healthy", [*words, full])
     forward, backward = _gained(signal), -_gained(gradient)
     ahead, back = health(forward), health(backward)
