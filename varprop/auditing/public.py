@@ -63,7 +63,7 @@ def audit(
         less than about a second (layers times examples at most 256) and the rules of a general graph otherwise:
         the same where the theory is exact, without corrections of order one over the width elsewhere.
     changes : DataFrame, optional
-        Of `suggest`: audited as if they were made.
+        Of `varprop.suggest`: audited as if they were made.
 
     Returns
     -------

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 CHANGE_COLUMNS = ("module", "kind", "parameter", "now", "suggested", "gain", "fan_in", "rule", "effect")
 _SAME = 0.05
+_LAST, _ZERO = "gain 1: no activation after it", "zero"
+_EMBEDDING = 0.02
+"""Standard deviation of GPT-2's embedding (Radford et al. 2019, released code), which is also its output layer."""
 _NORMS = frozenset(("batch_norm", "layer_norm", "rms_norm", "group_norm"))
 _MATRICES = frozenset(("linear", "convolution", "transposed_convolution"))
 
@@ -24,7 +27,7 @@ def suggested_changes(frame: pd.DataFrame, diagnosis: Diagnosis) -> pd.DataFrame
 
     Weights before an activation get the gain that keeps signal and gradient level over the model's depth (He's for ReLU),
     the last layer gain 1, biases zero; a residual branch's last weights are divided by the root of the number of branches;
-    an embedding that also makes the logits gets 1/sqrt(width). A growth that no scale of a weight changes (batch
+    an embedding gets GPT-2's 0.02 where the loss starts too large. A growth that no scale of a weight changes (batch
     normalisation's) is said so in ``rule``, with no number.
 
     Parameters
@@ -70,21 +73,21 @@ class _Adviser:
                 found += self._rescaled(node, "out_proj.weight")
             elif node.op == "embedding" and self._loss_too_large():
                 found += self._embedding(node)
-        if not found:
-            found = self._no_scale()
-        return found
+        # The last layer alone, or nothing: then it is the normalisations, which divide every scale out.
+        return found if any(row["rule"] not in (_LAST, _ZERO) for row in found) else self._no_scale() or found
 
     def _matrix(self, node: Node) -> list[dict[str, Any]]:
         spelling = self._before(node)
         fan_in, now = self.values.get((node.index, "weight", "fan_in")), self._std(node, "weight")
         if fan_in is None or now is None or self._normalised(node):
             return []
-        rule, effect, gain = "", "", 1.0
+        rule, effect, gain, bias_variance = "", "", 1.0, 0.0
         depth = self.depth if not self.adds else 1
         if spelling:
             best = level_gain(spelling, depth)
-            gain = best.gain
-            current = course(spelling, now * math.sqrt(fan_in), depth)
+            gain, bias_variance = best.gain, best.bias_variance
+            bias_now = self._std(node, "bias") or 0.0
+            current = course(spelling, now * math.sqrt(fan_in), depth, bias_variance=bias_now**2)
             rule = _name(spelling, gain)
             effect = (
                 f"forward {factor_text(best.forward)}, backward {factor_text(best.backward)} over {depth} layers "
@@ -94,16 +97,17 @@ class _Adviser:
             gain, rule = 1 / math.sqrt(len(self.adds)), f"1/sqrt of {len(self.adds)} residual branches"
             effect = f"the stream grows at most {factor_text(1.0)} instead of {factor_text(self._stream())}"
         else:
-            rule, effect = "gain 1: no activation after it", "keeps the second moment"
+            rule, effect = _LAST, "keeps the second moment"
         if spelling and node.index in self.last:
             gain /= math.sqrt(len(self.adds))
         suggested = gain / math.sqrt(fan_in)
         rows = []
         if abs(now / suggested - 1) > _SAME if suggested else now > 0:
             rows.append(self._row(node, "weight", now, suggested, fan_in, rule, effect))
-        bias = self._std(node, "bias")
-        if rows and bias:
-            rows.append(self._row(node, "bias", bias, 0.0, fan_in, "zero", "a random bias adds to every layer's variance"))
+        bias, wanted = self._std(node, "bias"), math.sqrt(bias_variance)
+        if (rows or wanted) and bias is not None and abs(bias - wanted) > _SAME * wanted:
+            why = "without it no gain keeps both directions level" if wanted else "a random bias adds to every variance"
+            rows.append(self._row(node, "bias", bias, wanted, fan_in, "normal" if wanted else _ZERO, why))
         return rows
 
     def _rescaled(self, node: Node, parameter: str) -> list[dict[str, Any]]:
@@ -115,13 +119,11 @@ class _Adviser:
         return [self._row(node, parameter, now, suggested, fan_in, rule, "the stream keeps its size")]
 
     def _embedding(self, node: Node) -> list[dict[str, Any]]:
-        now = self._std(node, "weight")
-        width = float(node.attributes["width"])
-        suggested = 1 / math.sqrt(width)
+        now, suggested = self._std(node, "weight"), _EMBEDDING
         if now is None or now <= suggested * (1 + _SAME):
             return []
         effect = f"logits of a tied output shrink by {now / suggested:.3g}, the loss starts near log K"
-        return [self._row(node, "weight", now, suggested, 1.0, "1/sqrt(width) for an embedding", effect)]
+        return [self._row(node, "weight", now, suggested, 1.0, "0.02, as GPT-2's", effect)]
 
     def _no_scale(self) -> list[dict[str, Any]]:
         """Say so where normalisations make every scale of a weight irrelevant."""
@@ -130,7 +132,7 @@ class _Adviser:
             return []
         node = norms[0]
         rule = "no scale of a weight changes this: batch normalisation divides it out; use residual branches"
-        each = self.diagnosis.backward.per_layer
+        each = self.diagnosis.backward.typical
         row = self._row(node, "", math.nan, math.nan, math.nan, rule, f"gradients grow ×{each:.4g} a layer")
         return [row | {"gain": math.nan}]
 

@@ -3,49 +3,61 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
 
+_BY_SHAPE = ("Linear", "NonDynamicallyQuantizableLinear", "Conv1d", "Conv2d", "Conv3d")
+"""Kinds whose fan-in is the number of entries behind the first axis of their weight."""
+
 
 def torch_lines(changes: pd.DataFrame, variable: str = "model") -> str:
     """Return Python lines that make `changes` to the torch model in `variable`; empty if there is nothing to change.
 
-    Changes with the same gain are one loop. A module's path is written as a string literal, never evaluated.
+    Parameters with the same treatment share a loop. Names are written as string literals, never evaluated.
 
     Examples
     --------
     >>> import pandas as pd
     >>> row = {"module": "0", "kind": "Linear", "parameter": "weight", "now": 0.1, "suggested": 0.2, "gain": 2.0,
     ...        "fan_in": 100.0, "rule": "", "effect": ""}
-    >>> print(torch_lines(pd.DataFrame([row])))
+    >>> print(torch_lines(pd.DataFrame([row, row | {"module": "2"}])))
     import torch
     <BLANKLINE>
-    with torch.no_grad():
-        for name, fan_in in {'0.weight': 100}.items():
-            torch.nn.init.normal_(model.get_parameter(name), std=2 / fan_in**0.5)
+    for name in "0.weight 2.weight".split():
+        weight = model.get_parameter(name)
+        torch.nn.init.normal_(weight, std=2 / weight[0].numel() ** 0.5)
     """
-    body: list[str] = []
-    weights: dict[float, dict[str, float]] = {}
-    zeros: list[str] = []
+    treatments: dict[str, list[str]] = {}
     for row in changes.to_dict("records"):
-        if math.isnan(row["suggested"]):
-            continue
-        if row["suggested"] == 0.0:
-            zeros.append(full_name(row))
-        else:
-            weights.setdefault(float(f"{row['gain']:.6g}"), {})[full_name(row)] = row["fan_in"]
-    for gain, names in weights.items():
-        listed = ", ".join(f"{name!r}: {fan_in:g}" for name, fan_in in names.items())
-        body.append(f"    for name, fan_in in {{{listed}}}.items():")
-        body.append(f"        torch.nn.init.normal_({variable}.get_parameter(name), std={gain:g} / fan_in**0.5)")
-    if zeros:
-        body.append(f"    for name in {tuple(zeros)!r}:")
-        body.append(f"        torch.nn.init.zeros_({variable}.get_parameter(name))")
-    return "\n".join(["import torch", "", "with torch.no_grad():", *body]) if body else ""
+        if not math.isnan(row["suggested"]):
+            treatments.setdefault(_treatment(row), []).append(full_name(row))
+    body: list[str] = []
+    for treatment, names in treatments.items():
+        body += [f"for name in {_listed(names)}:", f"    weight = {variable}.get_parameter(name)", f"    {treatment}"]
+    return "\n".join(["import torch", "", *body]) if body else ""
 
 
 def full_name(row: dict[str, Any]) -> str:
     """Return the parameter's name in the whole model."""
-    return row["parameter"] if row["module"] == "(model)" else f"{row['module']}.{row['parameter']}"
+    return str(row["parameter"]) if row["module"] == "(model)" else f"{row['module']}.{row['parameter']}"
+
+
+def _treatment(row: dict[str, Any]) -> str:
+    if row["suggested"] == 0.0:
+        return "torch.nn.init.zeros_(weight)"
+    shaped = row["kind"] in _BY_SHAPE and str(row["parameter"]).endswith("weight")
+    if shaped and row["rule"].startswith("He (") and abs(row["gain"] - math.sqrt(2)) < 1e-9:
+        return 'torch.nn.init.kaiming_normal_(weight, nonlinearity="relu")'
+    if shaped:
+        return f"torch.nn.init.normal_(weight, std={row['gain']:.6g} / weight[0].numel() ** 0.5)"
+    return f"torch.nn.init.normal_(weight, std={row['suggested']:.6g})"
+
+
+def _listed(names: Iterable[str]) -> str:
+    names = list(names)
+    if any(not name.isprintable() or " " in name or '"' in name or "\\" in name for name in names):
+        return repr(names)
+    return f'"{" ".join(names)}".split()'

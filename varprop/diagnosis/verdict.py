@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _STREAM = frozenset(
-    ("linear", "convolution", "transposed_convolution", "embedding", "attention", "recurrent", "add", "opaque")
+    ("linear", "convolution", "transposed_convolution", "attention", "recurrent", "add", "opaque")
 )
-"""Ops whose outputs make up the signal's course; normalisations set a level of their own, activations rescale it."""
+"""Ops whose outputs make up the signal's course; embeddings and normalisations set a level of their own."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,8 @@ class Direction:
         The first layer on the way at which the step is too large for the depth; empty if healthy.
     layer : int
         Its number in the table; 0 if healthy.
+    typical : float
+        Median factor of the mean square from one layer to the next.
     """
 
     name: str
@@ -45,23 +47,19 @@ class Direction:
     steps: int
     where: str = ""
     layer: int = 0
-
-    @property
-    def per_layer(self) -> float:
-        """Mean factor of the mean square per layer."""
-        return math.exp(self.log_factor / self.steps) if self.steps and math.isfinite(self.log_factor) else math.nan
+    typical: float = math.nan
 
     def sentence(self) -> str:
         """Say it in words.
 
         Examples
         --------
-        >>> Direction("forward", "vanishing", -92.1, 50, "1 (Linear)", 3).sentence()
-        'forward: vanishing, ×1e-40 over 50 layers (×0.158 a layer), first at 1 (Linear)'
+        >>> Direction("forward", "vanishing", -92.1, 50, "1 (Linear)", 3, 0.16).sentence()
+        'forward: vanishing, ×1e-40 over 50 layers (×0.16 a layer), first at 1 (Linear)'
         """
         if self.health == "unknown":
             return f"{self.name}: unknown, nothing to compare"
-        each = f" (×{self.per_layer:.4g} a layer)" if math.isfinite(self.per_layer) else ""
+        each = f" (×{self.typical:.4g} a layer)" if math.isfinite(self.typical) else ""
         first = f", first at {self.where}" if self.where else ""
         layers = "layer" if self.steps == 1 else "layers"
         return f"{self.name}: {self.health}, {factor_text(self.log_factor)} over {self.steps} {layers}{each}{first}"
@@ -159,12 +157,15 @@ def _direction(name: str, values: list[tuple[int, str, float]], limit: float) ->
     worst = max((entry[2] - start for entry in values), key=abs) if math.isfinite(start) else total
     said = total if health(total, limit) != "healthy" else worst
     state = health(said, limit)
+    changes = [here[2] - before[2] for before, here in zip(values, values[1:], strict=False)]
+    middle = float(np.median([change for change in changes if math.isfinite(change)] or [math.nan]))
+    typical = math.exp(middle) if middle < 700 else math.inf
     if state in ("healthy", "unknown"):
-        return Direction(name, state, total, steps)
+        return Direction(name, state, total, steps, typical=typical)
     # The step that a limit reached evenly over the depth would take.
     even = math.log(limit) / steps
     sign = 1.0 if said > 0 else -1.0
     for before, here in zip(values, values[1:], strict=False):
         if sign * (here[2] - before[2]) > even:
-            return Direction(name, state, said, steps, here[1], here[0])
-    return Direction(name, state, said, steps, values[-1][1], values[-1][0])
+            return Direction(name, state, said, steps, here[1], here[0], typical)
+    return Direction(name, state, said, steps, values[-1][1], values[-1][0], typical)

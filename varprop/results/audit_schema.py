@@ -64,8 +64,12 @@ AUDIT_QUANTITIES: Mapping[str, Quantity] = {
             ),
             Quantity("fan_in", "moment", "Fan-in", "terms in the sum that makes one output"),
             Quantity("fan_out", "moment", "Fan-out", "outputs that one input enters"),
-            Quantity("fan_in_stated", "moment", "Fan-in as stated", "what the framework's initializers count"),
-            Quantity("fan_out_stated", "moment", "Fan-out as stated", "what the framework's initializers count"),
+            Quantity(
+                "fan_in_stated", "moment", "Fan-in as stated", "what the framework's initializers count"
+            ),
+            Quantity(
+                "fan_out_stated", "moment", "Fan-out as stated", "what the framework's initializers count"
+            ),
             Quantity("fan_in_factor", "moment", "Fan-in factor", "fan-in over fan-in as stated"),
             Quantity("fan_out_factor", "moment", "Fan-out factor", "fan-out over fan-out as stated"),
         )

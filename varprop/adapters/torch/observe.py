@@ -46,7 +46,8 @@ class DrawObserver:
     ) -> None:
         self._recording, self._model, self._draw = recording, model, draw
         self._examples, self._axis, self._share = examples, axis, share
-        self._second: dict[int, float] = {}
+        source = recording.source
+        self._second: dict[int, float] = {} if source is None else {0: float(source.second_moment.mean())}
         self._input_squares: dict[int, torch.Tensor] = {}
         self._handles: list[Any] = []
         self.per_example = 1.0
