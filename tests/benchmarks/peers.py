@@ -76,14 +76,13 @@ def numpy_plain(work: Workload, draws: int, seed: int = 0) -> Measured:
             z = w @ h
             zs.append(z)
             h = np.tanh(z) if layer < depth - 1 else z
-        delta = rng.standard_normal(zs[-1].shape)
+        back = rng.standard_normal(zs[-1].shape)
         for layer in reversed(range(depth)):
             z, h, w = zs[layer], inputs[layer], weights[layer]
             last = layer == depth - 1
             a = z if last else np.tanh(z)
             slope = np.ones_like(z) if last else 1.0 - a**2
-            if not last:
-                delta = back * slope
+            delta = back * slope
             back = w.T @ delta
             gradient = delta @ h.T
             counts[layer] += np.histogram(z, EDGES)[0]
@@ -157,13 +156,12 @@ def numpy_tuned(work: Workload, draws: int, seed: int = 0) -> Measured:
             zs.append(z)
             h = np.tanh(z) if layer < depth - 1 else z
         outputs = [*inputs[1:], h]
-        delta = rng.standard_normal(zs[-1].shape, dtype=f4)
+        back = rng.standard_normal(zs[-1].shape, dtype=f4)
         for layer in reversed(range(depth)):
             z, h, a, w = zs[layer], inputs[layer], outputs[layer], weights[layer]
             last = layer == depth - 1
             slope = np.ones_like(z) if last else 1 - a * a
-            if not last:
-                delta = back * slope
+            delta = back * slope
             gain = math.sqrt((12.0 if work.law == "uniform" else 1.0) / w.shape[1])
             back = w.T @ delta
             back *= f4(gain)

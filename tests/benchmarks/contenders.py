@@ -1,0 +1,71 @@
+"""Who takes part, each as ``run(draws)`` on a workload, with all cores of the machine at its disposal."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import math
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+
+from threadpoolctl import threadpool_limits
+
+import varprop as vp
+from tests.benchmarks import peers
+from tests.benchmarks.peers import Workload
+from varprop.montecarlo import simulate_network
+
+Run = Callable[[int], object]
+CORES = os.cpu_count() or 1
+WEIGHTS = {
+    "normal": "lecun_normal",
+    "uniform": "lecun_uniform",
+    "orthogonal": "orthogonal",
+}
+
+
+def network_of(work: Workload) -> vp.Network:
+    """Return the workload as our spec."""
+    width = work.widths[0]
+    weights = WEIGHTS.get(work.law, f"truncated_normal(std={1 / math.sqrt(width)}, bound=2)")
+    return vp.mlp(list(work.widths[1:]), "tanh", weights, input=vp.data(work.x.T))
+
+
+@contextlib.contextmanager
+def contender(name: str, work: Workload) -> Iterator[Run]:
+    """Lend a contender, ready to run."""
+    with threadpool_limits(CORES, user_api="blas"):
+        if name == "NumPy, plain":
+            yield lambda draws: peers.numpy_plain(work, draws)
+        elif name == "NumPy, tuned float32":
+            yield lambda draws: peers.numpy_tuned(work, draws)
+        elif name == "PyTorch":
+            import torch
+
+            before = torch.get_num_threads()
+            torch.set_num_threads(CORES)
+            try:
+                yield peers.TorchModel(work).run
+            finally:
+                torch.set_num_threads(before)
+        elif name == "JAX":
+            yield peers.jax_mapped(work)
+        else:
+            yield ours(name, work)
+
+
+def ours(name: str, work: Workload, executor: Executor | None = None, **options: object) -> Run:
+    """Return our simulation with every quantity and the histograms on."""
+    network = network_of(work)
+    sampler = name.removeprefix("varprop, ").split(",")[0]
+    return lambda draws: simulate_network(
+        network, draws=draws, sampler=sampler, executor=executor, memory=2**34, **options
+    )
+
+
+def present(name: str) -> bool:
+    """Say whether a contender's library is installed."""
+    return {"PyTorch": "torch", "JAX": "jax"}.get(name) is None or (
+        importlib.util.find_spec({"PyTorch": "torch", "JAX": "jax"}[name]) is not None
+    )
