@@ -66,7 +66,7 @@ def test_zero_weights_and_random_biases_break_the_symmetry_from_the_top(activati
     # The first updates are proportional to each other; rank comes with the differences they make.
     net = vp.mlp([4, 3, 1], activation, "zeros", "normal(std=1)", X, head="bce", targets=UNBALANCED)
     later = symmetry(net, steps=60, learning_rate=1.0).query("step == 60")
-    assert later["rank"].tolist()[:2] >= [2, 2]
+    assert min(later["rank"].tolist()[:2]) == 2
 
 
 @pytest.mark.parametrize("activation", ["tanh", "sigmoid", "relu"])

