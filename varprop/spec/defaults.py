@@ -19,31 +19,36 @@ CLASSIC = (
 """Initializers of the ten-layer networks: too large, too small, and the five in daily use."""
 
 
+_DEPTH = "200x9,10"
+_NEURONS = 2000
+"""As many neurons side by side: each draw of the layer is as many draws of the neuron."""
+
+
 def default_study() -> Study:
     """Return the default study.
 
-    One sigmoid neuron on 1000 inputs of which 500 are on, with weights N(0, 1) and N(0, 1/1000) and bias
-    N(0, 1): pre-activation variances 501 and 1.5 (M. Nielsen, *Neural Networks and Deep Learning*, chapter
-    3). Then ten-layer networks on real handwritten digits under the classic initializers, with sigmoid, tanh
-    and relu.
+    A sigmoid neuron on 1000 inputs of which 500 are on, with weights N(0, 1) and N(0, 1/1000) and bias N(0, 1):
+    pre-activation variances 501 and 1.5 (M. Nielsen, *Neural Networks and Deep Learning*, chapter 3). Then
+    ten-layer networks on a real handwritten digit under the classic initializers, with sigmoid, tanh and relu;
+    and the two recommended pairs on sixteen digits, for what only several inputs show.
 
     Examples
     --------
     >>> default_study().networks[0].widths
-    (1000, 1)
+    (1000, 2000)
     """
     return Study(
         "default",
-        (*_one_neuron(), *_deep()),
+        (*_neurons(), *_deep(), *_on_several()),
         title="What the classic initializers do to a network at birth",
         draws=200,
     )
 
 
-def _one_neuron() -> list[Network]:
+def _neurons() -> list[Network]:
     return [
         mlp(
-            1,
+            _NEURONS,
             weights=weights,
             biases="standard_normal",
             input=half_on(1000),
@@ -51,16 +56,24 @@ def _one_neuron() -> list[Network]:
             name=name,
         )
         for weights, name in (
-            ("standard_normal", "one neuron, weights N(0, 1)"),
-            ("lecun_normal", "one neuron, weights N(0, 1/1000)"),
+            ("standard_normal", "a neuron, weights N(0, 1)"),
+            ("lecun_normal", "a neuron, weights N(0, 1/1000)"),
         )
     ]
 
 
 def _deep() -> list[Network]:
-    images = digits(16, repeat=2, seed=0)
+    digit = digits(1, repeat=2)
     return [
-        mlp("200x9,10", activation, weights, input=images, name=f"{weights} · {activation}")
+        mlp(_DEPTH, activation, weights, input=digit, name=f"{weights} · {activation}")
         for activation in ("sigmoid", "tanh", "relu")
         for weights in CLASSIC
+    ]
+
+
+def _on_several() -> list[Network]:
+    images = digits(16, repeat=2)
+    return [
+        mlp(_DEPTH, activation, weights, input=images, name=f"{weights} · {activation} · 16 digits")
+        for activation, weights in (("tanh", "glorot_normal"), ("relu", "he_normal"))
     ]
