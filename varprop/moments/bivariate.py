@@ -182,11 +182,9 @@ class _Series:
         self._owner, self._field, self._pair = owner, field, pair
         part = owner._parts[field]
         values, index = np.unique(np.concatenate([pair.q1, pair.q2]), return_inverse=True)
-        table = coefficients(part.function, values)
+        table = coefficients(part.function, values, part.kinks)
         norms = owner.norm(field, values)
         first, second = index[: pair.q1.size], index[pair.q1.size :]
-        # kinks away from 0 are not on the fixed grid of the coefficients: Parseval would find out, at a cost
-        self._usable = all(k == 0 for k in part.kinks)
         self._expansion = Expansion(table[first], table[second], norms[first], norms[second])
 
     def __call__(self, eps: Array) -> Array:
@@ -194,7 +192,7 @@ class _Series:
         part, owner = self._owner._parts[self._field], self._owner
         rho = 1 - eps
         result = self._expansion(rho)
-        good = self._expansion.accepts(rho, result) if self._usable else np.zeros(rho.shape, dtype=bool)
+        good = self._expansion.accepts(rho, result)
         if not good.all():
             rest = ~good
             pair = Pair.of(self._pair.q1[rest], self._pair.q2[rest], eps[rest])

@@ -7,7 +7,7 @@ from Parseval's identity, E phi² minus the sum of squares; where it is too larg
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import Any
 
@@ -18,6 +18,7 @@ from varprop.moments.rule import Array, nodes_of
 
 TERMS = 256
 _ROUNDING = 4e-15
+_EDGES = np.concatenate([[0.0], 0.5 / 2.0 ** np.arange(26, 0, -1), np.arange(0.5, 13.25, 0.5)])
 
 
 @cache
@@ -27,21 +28,25 @@ def _grid() -> tuple[Array, Array, Array]:
     Half-unit panels follow the oscillation of the polynomials (frequency sqrt(k) <= 16); towards 0 panels
     shrink geometrically, so that phi(sqrt(q) g) with its features around 0 is resolved for large q too.
     """
-    small = 0.5 / 2.0 ** np.arange(26, 0, -1)
-    edges = np.concatenate([[0.0], small, np.arange(0.5, 13.25, 0.5)])
-    g, w = (x.ravel() for x in nodes_of(edges[:-1], edges[1:]))
+    g, w = (x.ravel() for x in nodes_of(_EDGES[:-1], _EDGES[1:]))
     bell = w * np.exp(-0.25 * g * g) / np.sqrt(2 * np.pi)
-    # h_k exp(-g²/4) stays bounded, so nothing overflows: sqrt(k+1) h_{k+1} = g h_k - sqrt(k) h_{k-1}
-    rows = np.empty((TERMS, g.size))
-    rows[0] = np.exp(-0.25 * g * g)
-    rows[1] = g * rows[0]
-    for k in range(1, TERMS - 1):
-        rows[k + 1] = (g * rows[k] - np.sqrt(k) * rows[k - 1]) / np.sqrt(k + 1)
-    rows *= bell
+    rows = np.stack(list(_damped_hermite(g))) * bell
     return g, np.ascontiguousarray(rows[0::2]), np.ascontiguousarray(rows[1::2])
 
 
-def coefficients(function: Callable[[Array], Any], q: Array) -> Array:
+def _damped_hermite(g: Array) -> Iterator[Array]:
+    """Yield h_k(g) exp(-g²/4), k = 0..TERMS-1: bounded, so nothing overflows.
+
+    sqrt(k+1) h_{k+1} = g h_k - sqrt(k) h_{k-1}.
+    """
+    before: Any = 0.0
+    row: Any = np.exp(-0.25 * g * g)
+    for k in range(TERMS):
+        yield row
+        before, row = row, (g * row - np.sqrt(k) * before) / np.sqrt(k + 1)
+
+
+def coefficients(function: Callable[[Array], Any], q: Array, kinks: Sequence[float] = ()) -> Array:
     """Return a_0..a_{TERMS-1} of `function` for every variance, shape (len(q), TERMS)."""
     g, even, odd = _grid()
     result = np.empty((q.size, TERMS))
@@ -50,6 +55,34 @@ def coefficients(function: Callable[[Array], Any], q: Array) -> Array:
         right, left = np.asarray(function(z)), np.asarray(function(-z))
         result[start : start + 256, 0::2] = (right + left) @ even.T
         result[start : start + 256, 1::2] = (right - left) @ odd.T
+    return result + _at_kinks(function, q, kinks) if any(kinks) else result
+
+
+def _at_kinks(function: Callable[[Array], Any], q: Array, kinks: Sequence[float]) -> Array:
+    """Return what splitting the fixed panels at the kinks other than 0 adds to the coefficients."""
+    low, high, owner, side, sign = [], [], [], [], []
+    for i, s in enumerate(np.sqrt(q)):
+        for direction in (1.0, -1.0):
+            cuts = np.sort([direction * k / s for k in kinks if 0 < direction * k < s * _EDGES[-1]])
+            places = np.searchsorted(_EDGES, cuts, side="right") - 1
+            for place in np.unique(places):
+                a, b = _EDGES[place], _EDGES[place + 1]
+                inner = [a, *cuts[places == place], b]
+                low += [*inner[:-1], a]
+                high += [*inner[1:], b]
+                sign += [1.0] * (len(inner) - 1) + [-1.0]  # the pieces replace the whole panel
+                owner += [i] * len(inner)
+                side += [direction] * len(inner)
+    result = np.zeros((q.size, TERMS))
+    if not low:
+        return result
+    g, w = nodes_of(np.array(low), np.array(high))
+    direction = np.array(side)[:, None]
+    bell = w * np.array(sign)[:, None] * np.exp(-0.25 * g * g) / np.sqrt(2 * np.pi)
+    values = np.asarray(function(direction * np.sqrt(q)[owner, None] * g)) * bell
+    for k, row in enumerate(_damped_hermite(g)):
+        panel = (values * row).sum(axis=1) * (np.array(side) if k % 2 else 1.0)
+        result[:, k] = np.bincount(owner, weights=panel, minlength=q.size)
     return result
 
 
@@ -77,7 +110,7 @@ class Expansion:
     def __call__(self, rho: Array, pairs: Any = slice(None)) -> Array:
         """Return the series at correlations `rho`, one per pair (Horner)."""
         terms = self._terms[:, pairs]
-        total = terms[-1].copy()
+        total: Array = terms[-1].copy()
         for row in terms[-2::-1]:
             total *= rho
             total += row
