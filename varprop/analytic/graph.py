@@ -80,7 +80,9 @@ def forward(graph: Graph, source: Signal | None, facts: Facts) -> dict[int, tupl
             blocked = "an input is not known"
         else:
             inputs = [entry[0] for entry in given if entry is not None]
-            found = None if node.op == "add" and len(inputs) > 1 and facts.copied else rule(node, inputs, facts)
+            found = (
+                None if node.op == "add" and len(inputs) > 1 and facts.copied else rule(node, inputs, facts)
+            )
             blocked = "" if found is not None else f"no rule for {node.kind} on such an input"
             blocked = f"{_COPIED} are not independent" if blocked and facts.copied else blocked
         if found is None:

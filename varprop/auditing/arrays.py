@@ -62,7 +62,9 @@ def audit_arrays(
     """
     share = check_real("share", share, minimum=0.0, maximum=1.0)
     if not isinstance(activations, Mapping) or not activations:
-        raise InputError("activations", described(type(activations).__name__), "a mapping from names to arrays")
+        raise InputError(
+            "activations", described(type(activations).__name__), "a mapping from names to arrays"
+        )
     gradients, functions = gradients or {}, functions or {}
     for field, given in (("gradients", gradients), ("functions", functions)):
         for name in given:
@@ -111,10 +113,16 @@ def _draws(field: str, values: Values) -> list[Array]:
     for number, value in enumerate(listed):
         array = np.asarray(value)
         if array.dtype.kind not in "biuf" or array.ndim < 1 or array.size == 0:
-            raise InputError(field, described(f"shape {array.shape} of {array.dtype}"), "numbers, examples first")
+            raise InputError(
+                field, described(f"shape {array.shape} of {array.dtype}"), "numbers, examples first"
+            )
         if not np.all(np.isfinite(array)):
-            raise InputError(field, described(f"values that are not finite (draw {number + 1})"), "finite numbers")
-        draws.append(array.astype(np.float64).reshape(array.shape[0], -1) if array.ndim > 1 else array[:, None] * 1.0)
+            raise InputError(
+                field, described(f"values that are not finite (draw {number + 1})"), "finite numbers"
+            )
+        draws.append(
+            array.astype(np.float64).reshape(array.shape[0], -1) if array.ndim > 1 else array[:, None] * 1.0
+        )
     if len({array.shape for array in draws}) != 1:
         raise InputError(field, described("draws of different shapes"), "one shape")
     return draws

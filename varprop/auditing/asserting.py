@@ -63,7 +63,7 @@ def suggest(table: Any) -> Any:
     Returns
     -------
     DataFrame
-        One row per parameter: ``module, kind, parameter, now, suggested, gain, fan_in, rule, effect``; none for a healthy
-        model. Give it to ``varprop.audit(…, changes=…)`` for a dry run.
+        One row per parameter: ``module, kind, parameter, now, suggested, gain, fan_in, rule, effect``;
+        none for a healthy model. Give it to ``varprop.audit(…, changes=…)`` for a dry run.
     """
     return suggested_changes(table, diagnose(table))

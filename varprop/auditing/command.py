@@ -110,7 +110,12 @@ def run_command(
     outcome = Outcome(table, found, changes, lines, after)
     if target is None:
         return outcome
-    facts = {"place": place, "input": shape, "tokens": tokens, "seconds": {"audit": round(time.perf_counter() - started, 3)}}
+    facts = {
+        "place": place,
+        "input": shape,
+        "tokens": tokens,
+        "seconds": {"audit": round(time.perf_counter() - started, 3)},
+    }
     return replace(outcome, page=write_audit(outcome, target, facts))
 
 
@@ -120,8 +125,8 @@ def find_model(place: str) -> Callable[[], Any] | Any:
     Raises
     ------
     InputError
-        If the text is no such place, or module or name do not exist. An error inside the module itself is one too, in one
-        line.
+        If the text is no such place, or module or name do not exist. An error inside the module itself is
+        one too, in one line.
     """
     import importlib
 
@@ -184,7 +189,9 @@ def write_audit(outcome: Outcome, target: Path, facts: dict[str, Any]) -> Path:
         "framework": attrs["framework"], "healthy": outcome.diagnosis.healthy,
         "verdict": outcome.diagnosis.sentences(), "python": platform.python_version(), "platform": platform.platform(),
     }  # fmt: skip
-    colophon = tuple((key, str(facts[key])) for key in ("varprop", "draws", "seed", "framework", "python", "platform"))
+    colophon = tuple(
+        (key, str(facts[key])) for key in ("varprop", "draws", "seed", "framework", "python", "platform")
+    )
     document = replace(document, colophon=colophon)
     files: dict[str, str | bytes] = {}
     svgs = {}

@@ -76,7 +76,9 @@ def _card(case: str, frame: pd.DataFrame, diagnosis: Diagnosis) -> Card:
         Finding(d.name, styles[d.name], _MOODS[d.health], d.health, d.sentence())
         for d in (diagnosis.forward, diagnosis.backward)
     )
-    return Card(short(case, 60), "forward and backward, along the main road", _figure(frame, diagnosis), found)
+    return Card(
+        short(case, 60), "forward and backward, along the main road", _figure(frame, diagnosis), found
+    )
 
 
 def _figure(frame: pd.DataFrame, diagnosis: Diagnosis) -> Figure:
@@ -138,7 +140,9 @@ def _sections(
         if lines:
             blocks.append(_code(lines))
         if after is not None:
-            blocks.append(Paragraph("A dry run with these changes measured: " + "; ".join(after.sentences()) + "."))
+            blocks.append(
+                Paragraph("A dry run with these changes measured: " + "; ".join(after.sentences()) + ".")
+            )
         sections.append(Section("What to change", tuple(blocks)))
     fans = _fans_table(frame)
     if fans is not None:
@@ -167,7 +171,9 @@ def _changes_table(changes: pd.DataFrame) -> Table:
 
 
 def _code(lines: str) -> Table:
-    return Table("The same as code", ("",), tuple((line,) for line in lines.splitlines()), (False,), folded=True)
+    return Table(
+        "The same as code", ("",), tuple((line,) for line in lines.splitlines()), (False,), folded=True
+    )
 
 
 def _fans_table(frame: pd.DataFrame) -> Table | None:
@@ -209,4 +215,6 @@ def _rows_table(frame: pd.DataFrame) -> Table:
     more = len(shown) - len(rows)
     columns = ("node", "module", "kind", "quantity", "predicted", "measured", "order", "verdict", "reason")
     note = f"{counted(more, 'more row')} in audit.csv." if more > 0 else ""
-    return Table("Rows", columns, rows, (True, False, False, False, True, True, False, False, False), True, note)
+    return Table(
+        "Rows", columns, rows, (True, False, False, False, True, True, False, False, False), True, note
+    )

@@ -64,7 +64,9 @@ def _moments(recording: Recording, index: int, own: str) -> ParameterFact:
     mean, second = float(means.mean()), float(np.mean(stds**2 + means**2))
     # A mean within its own noise is no mean: every iid law of mean zero is drawn with one.
     count = _entries(recording, index, own) * means.size
-    centred = mean**2 <= 16 * second / max(count, 1) and law not in ("ones",) and not law.startswith("constant")
+    centred = (
+        mean**2 <= 16 * second / max(count, 1) and law not in ("ones",) and not law.startswith("constant")
+    )
     return ParameterFact(0.0 if centred else mean, second)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from varprop.adapters.recording import Recording
@@ -49,7 +49,14 @@ def expect(
 
 
 def join(
-    recording: Recording, *, share: float, unit_head: bool, order: str, margin: float, alpha: float, attrs: Mapping[str, Any]
+    recording: Recording,
+    *,
+    share: float,
+    unit_head: bool,
+    order: str,
+    margin: float,
+    alpha: float,
+    attrs: Mapping[str, Any],
 ) -> pd.DataFrame:
     """Return the table of an audit."""
     measured = recording.frame()
@@ -79,7 +86,7 @@ def join(
 
 def _judge(
     wanted: Mapping[tuple[int, str, str], dict[str, Any]],
-    records: list[dict[str, Any]],
+    records: Sequence[Mapping[Any, Any]],
     layers: Mapping[int, int],
     margin: float,
     alpha: float,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from varprop._validation import InputError, check_integer, check_real, described
@@ -59,7 +59,8 @@ def audit(
     margin, alpha : float
         See `varprop.compare`.
     order : {"auto", "best", "exact", "1/n", "infinite"}
-        How far the theory of a chain of dense layers goes (see `varprop.predict`). ``"auto"`` is ``"best"`` while that takes
+        How far the theory of a chain of dense layers goes (see `varprop.predict`). ``"auto"`` is
+        ``"best"`` while that takes
         less than about a second (layers times examples at most 256) and the rules of a general graph otherwise:
         the same where the theory is exact, without corrections of order one over the width elsewhere.
     changes : DataFrame, optional

@@ -25,8 +25,10 @@ _MATRICES = frozenset(("linear", "convolution", "transposed_convolution"))
 def suggested_changes(frame: pd.DataFrame, diagnosis: Diagnosis) -> pd.DataFrame:
     """Return the changes that theory suggests for an unhealthy model; no rows for a healthy one.
 
-    Weights before an activation get the gain that keeps signal and gradient level over the model's depth (He's for ReLU),
-    the last layer gain 1, biases zero; a residual branch's last weights are divided by the root of the number of branches;
+    Weights before an activation get the gain that keeps signal and gradient level over the model's depth
+    (He's for ReLU),
+    the last layer gain 1, biases zero; a residual branch's last weights are divided by the root of the
+    number of branches;
     an embedding gets GPT-2's 0.02 where the loss starts too large. A growth that no scale of a weight changes (batch
     normalisation's) is said so in ``rule``, with no number.
 
@@ -39,8 +41,8 @@ def suggested_changes(frame: pd.DataFrame, diagnosis: Diagnosis) -> pd.DataFrame
     Returns
     -------
     DataFrame
-        `CHANGE_COLUMNS`. ``now`` and ``suggested`` are standard deviations; ``gain`` is ``suggested`` times the root of the
-        fan-in.
+        `CHANGE_COLUMNS`. ``now`` and ``suggested`` are standard deviations; ``gain`` is ``suggested``
+        times the root of the fan-in.
     """
     import pandas as pd
 
@@ -106,7 +108,11 @@ class _Adviser:
             rows.append(self._row(node, "weight", now, suggested, fan_in, rule, effect))
         bias, wanted = self._std(node, "bias"), math.sqrt(bias_variance)
         if (rows or wanted) and bias is not None and abs(bias - wanted) > _SAME * wanted:
-            why = "without it no gain keeps both directions level" if wanted else "a random bias adds to every variance"
+            why = (
+                "without it no gain keeps both directions level"
+                if wanted
+                else "a random bias adds to every variance"
+            )
             rows.append(self._row(node, "bias", bias, wanted, fan_in, "normal" if wanted else _ZERO, why))
         return rows
 
@@ -141,7 +147,11 @@ class _Adviser:
     ) -> dict[str, Any]:
         gain = suggested * math.sqrt(fan_in) if parameter.endswith("weight") else math.nan
         return dict(
-            zip(CHANGE_COLUMNS, (node.module, node.kind, parameter, now, suggested, gain, fan_in, rule, effect), strict=True)
+            zip(
+                CHANGE_COLUMNS,
+                (node.module, node.kind, parameter, now, suggested, gain, fan_in, rule, effect),
+                strict=True,
+            )
         )
 
     def _std(self, node: Node, parameter: str) -> float | None:

@@ -46,22 +46,33 @@ class Finding:
 def findings(frame: pd.DataFrame) -> tuple[Finding, ...]:
     """Return what stands out, at the first layer where it does."""
     number = "measured" if "measured" in frame.columns else "value"
-    rows = frame.to_dict("records")
+    rows: list[dict[str, Any]] = [
+        {str(key): value for key, value in row.items()} for row in frame.to_dict("records")
+    ]
     return tuple(_each(rows, number))
 
 
 def _each(rows: list[dict[str, Any]], number: str) -> Iterator[Finding]:
     off = {row["layer"] for row in rows if row["quantity"] == "inactive_fraction" and row[number] > 0}
-    saturated = _first(rows, number, "saturated_fraction", lambda row: row[number] > MOST_SATURATED and row["layer"] not in off)
+    saturated = _first(
+        rows,
+        number,
+        "saturated_fraction",
+        lambda row: row[number] > MOST_SATURATED and row["layer"] not in off,
+    )
     if saturated:
         share = f"{saturated[number]:.0%}"
-        yield _finding("saturated", saturated, number, f"{share} of the units saturate at {_title(saturated)}", True)
+        yield _finding(
+            "saturated", saturated, number, f"{share} of the units saturate at {_title(saturated)}", True
+        )
     dead = _first(rows, number, "dead_fraction", lambda row: row[number] > MOST_DEAD)
     if dead:
         text = f"{dead[number]:.0%} of the units are off for the whole batch at {_title(dead)}"
         yield _finding("dead", dead, number, text, True)
     yield from _collapse(rows, number)
-    logits = _first(rows, number, "attention_logit_variance", lambda row: row[number] > LARGEST_LOGIT_VARIANCE)
+    logits = _first(
+        rows, number, "attention_logit_variance", lambda row: row[number] > LARGEST_LOGIT_VARIANCE
+    )
     if logits:
         text = f"attention logits have variance {logits[number]:.3g} at {_title(logits)}: the softmax picks one key"
         yield _finding("logits", logits, number, text, True)
@@ -72,11 +83,16 @@ def _each(rows: list[dict[str, Any]], number: str) -> Iterator[Finding]:
             bad = row[number] > max(factor * expected, expected + above)
             text = f"the loss starts at {row[number]:.4g}, an uninformed model's at {expected:.4g}"
             yield _finding("loss", row, number, text, bad)
-    wrong = [r for r in rows if r["quantity"].endswith("_factor") and abs(r[number] - 1) > 1e-9 and r["op"] != "embedding"]
+    wrong = [
+        r
+        for r in rows
+        if r["quantity"].endswith("_factor") and abs(r[number] - 1) > 1e-9 and r["op"] != "embedding"
+    ]
     for row in wrong[:1]:
         many = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
         which = "fan-in" if "fan_in" in row["quantity"] else "fan-out"
-        text = f"{which} of {row['parameter']} at {_title(row)} is {row[number]:.4g} times what torch.nn.init counts{many}"
+        what = f"{which} of {row['parameter']} at {_title(row)}"
+        text = f"{what} is {row[number]:.4g} times what torch.nn.init counts{many}"
         yield _finding("fans", row, number, text, False)
 
 

@@ -16,7 +16,7 @@ Array = NDArray[np.float64]
 
 _LARGEST, _SMALLEST = 1e30, 1e-30
 _STARTS = np.array([0.7, 1.0, 1.4])
-"""Relative second moments to start from: a gain that only works at one of them is of no use in a network of finite width."""
+"""Second moments to start from: a gain that works at one of them only is of no use at a finite width."""
 _BIASES = np.array([0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5])
 
 
@@ -74,8 +74,10 @@ def course(spelling: str, gain: float, depth: int, start: float = 1.0, bias_vari
 def level_gain(spelling: str, depth: int) -> Course:
     """Return the gain (and bias variance) whose worse direction is best over `depth` layers.
 
-    For a homogeneous activation that is the exact sqrt(2/(a² + b²)) of its slopes (He et al. 2015, eq. 10) and no bias. For
-    another the forward and the backward condition contradict each other; the compromise is found by search, judged at the
+    For a homogeneous activation that is the exact sqrt(2/(a² + b²)) of its slopes (He et al. 2015, eq. 10)
+    and no bias. For
+    another the forward and the backward condition contradict each other; the compromise is found by
+    search, judged at the
     worst of several starting levels, and a bias is only brought in where no gain alone stays within a healthy factor.
 
     Examples
@@ -102,7 +104,7 @@ def _search(spelling: str, depth: int, biases: Array) -> Course:
     for _ in range(4):
         gains = np.exp(np.linspace(low, high, 33))
         grid = np.meshgrid(gains, biases, _STARTS, indexing="ij")
-        forward, backward = _follow(spelling, *(part.ravel() for part in grid[:2]), depth, grid[2].ravel())
+        forward, backward = _follow(spelling, grid[0].ravel(), grid[1].ravel(), depth, grid[2].ravel())
         cost = np.maximum(np.abs(forward), np.abs(backward)) + 1e-3 * (np.abs(forward) + np.abs(backward))
         i, j = np.unravel_index(int(cost.reshape(grid[0].shape).max(axis=2).argmin()), grid[0].shape[:2])
         best = course(spelling, float(gains[i]), depth, bias_variance=float(biases[j]))

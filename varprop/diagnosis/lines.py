@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -36,16 +36,20 @@ def torch_lines(changes: pd.DataFrame, variable: str = "model") -> str:
             treatments.setdefault(_treatment(row), []).append(full_name(row))
     body: list[str] = []
     for treatment, names in treatments.items():
-        body += [f"for name in {_listed(names)}:", f"    weight = {variable}.get_parameter(name)", f"    {treatment}"]
+        body += [
+            f"for name in {_listed(names)}:",
+            f"    weight = {variable}.get_parameter(name)",
+            f"    {treatment}",
+        ]
     return "\n".join(["import torch", "", *body]) if body else ""
 
 
-def full_name(row: dict[str, Any]) -> str:
+def full_name(row: Mapping[Any, Any]) -> str:
     """Return the parameter's name in the whole model."""
     return str(row["parameter"]) if row["module"] == "(model)" else f"{row['module']}.{row['parameter']}"
 
 
-def _treatment(row: dict[str, Any]) -> str:
+def _treatment(row: Mapping[Any, Any]) -> str:
     if row["suggested"] == 0.0:
         return "torch.nn.init.zeros_(weight)"
     shaped = row["kind"] in _BY_SHAPE and str(row["parameter"]).endswith("weight")

@@ -1,14 +1,17 @@
-"""Is a network healthy at birth, forward and backward, and where does it first go wrong?"""
+"""Say whether a network is healthy at birth, forward and backward, and where it first goes wrong."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from varprop.diagnosis.findings import Finding, findings
+from varprop.diagnosis.findings import Finding as Finding
+from varprop.diagnosis.findings import findings
 from varprop.results.health import LIMIT, Health, factor_text, health
 
 if TYPE_CHECKING:
@@ -95,7 +98,8 @@ def diagnose(frame: pd.DataFrame, *, limit: float = LIMIT) -> Diagnosis:
     Parameters
     ----------
     frame : DataFrame
-        An audit's table, or a predicted, simulated or compared one of a spec network. What was measured counts, else what
+        An audit's table, or a predicted, simulated or compared one of a spec network. What was measured
+        counts, else what
         was predicted. In an audit the main road is followed: nodes that every path from input to output passes.
     limit : float
         Largest factor of a mean square over the whole depth that is still healthy.
@@ -131,14 +135,14 @@ def _values(frame: pd.DataFrame, quantity: str) -> list[tuple[int, str, float]]:
     return [(int(row["layer"]), _title(row), _logarithm(row)) for row in rows.to_dict("records")]
 
 
-def _title(row: dict[str, Any]) -> str:
+def _title(row: Mapping[Any, Any]) -> str:
     if not row.get("module"):
         return f"layer {row['layer']}"
     again = f", call {row['call']}" if row["call"] > 1 else ""
     return f"{row['module']} ({row['kind']}){again}"
 
 
-def _logarithm(row: dict[str, Any]) -> float:
+def _logarithm(row: Mapping[Any, Any]) -> float:
     if "measured" not in row:
         return float(row["log_value"])
     value = row["measured"]
@@ -153,11 +157,13 @@ def _direction(name: str, values: list[tuple[int, str, float]], limit: float) ->
     # Zero gradients at zero output weights are a start on purpose; then there is no first value to compare with.
     steps = len(values) - 1
     start = values[0][2]
-    total = values[-1][2] - start if math.isfinite(start) else (math.nan if start == values[-1][2] else math.inf)
+    total = (
+        values[-1][2] - start if math.isfinite(start) else (math.nan if start == values[-1][2] else math.inf)
+    )
     worst = max((entry[2] - start for entry in values), key=abs) if math.isfinite(start) else total
     said = total if health(total, limit) != "healthy" else worst
     state = health(said, limit)
-    changes = [here[2] - before[2] for before, here in zip(values, values[1:], strict=False)]
+    changes = [here[2] - before[2] for before, here in pairwise(values)]
     middle = float(np.median([change for change in changes if math.isfinite(change)] or [math.nan]))
     typical = math.exp(middle) if middle < 700 else math.inf
     if state in ("healthy", "unknown"):
@@ -165,7 +171,7 @@ def _direction(name: str, values: list[tuple[int, str, float]], limit: float) ->
     # The step that a limit reached evenly over the depth would take.
     even = math.log(limit) / steps
     sign = 1.0 if said > 0 else -1.0
-    for before, here in zip(values, values[1:], strict=False):
+    for before, here in pairwise(values):
         if sign * (here[2] - before[2]) > even:
             return Direction(name, state, said, steps, here[1], here[0], typical)
     return Direction(name, state, said, steps, values[-1][1], values[-1][0], typical)

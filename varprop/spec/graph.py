@@ -43,7 +43,17 @@ OPS = (
 WEIGHTED = frozenset(("linear", "convolution", "transposed_convolution", "attention", "recurrent"))
 """Ops that multiply by a weight matrix."""
 PASSING = frozenset(
-    ("batch_norm", "layer_norm", "rms_norm", "group_norm", "dropout", "reshape", "scale", "max_pool", "average_pool")
+    (
+        "batch_norm",
+        "layer_norm",
+        "rms_norm",
+        "group_norm",
+        "dropout",
+        "reshape",
+        "scale",
+        "max_pool",
+        "average_pool",
+    )
 )
 """Ops through which a weight's scale still meets the activation after them."""
 

@@ -10,7 +10,6 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import torch
 from torch import nn
 
 from varprop._registry import spell
@@ -38,9 +37,14 @@ _WITH_ARGUMENTS: Mapping[type, Callable[[Any], str | None]] = {
     nn.Hardtanh: lambda m: "hardtanh" if (m.min_val, m.max_val) == (-1.0, 1.0) else None,
 }
 
+
+def _always(spelling: str) -> Callable[..., str]:
+    return lambda *_, **__: spelling
+
+
 _FUNCTIONS: Mapping[str, Callable[..., str | None]] = {
     **{
-        name: (lambda spelling: lambda *_, **__: spelling)(spelling)
+        name: _always(spelling)
         for name, spelling in {
             "relu": "relu",
             "relu6": "relu6",

@@ -13,7 +13,6 @@ from varprop._random import generator
 from varprop._validation import InputError, described
 from varprop.adapters.torch.preserve import as_found, seed_everything
 
-Model = nn.Module
 _SIGNIFICANT = 6.0  # standard errors; a module held back wrongly only costs its interval, so the bar is high
 _RELATIVE = 0.03
 
@@ -29,37 +28,46 @@ def draw_seed(seed: int, draw: int) -> int:
     return int(generator(seed, draw).integers(2**62))
 
 
-def from_factory(factory: Callable[[], Any], draws: int, seed: int) -> Iterator[Model]:
+def from_factory(factory: Callable[[], Any], draws: int, seed: int) -> Iterator[nn.Module]:
     """Yield one model a draw, built by the user's function under that draw's seed."""
     for draw in range(draws):
         seed_everything(draw_seed(seed, draw))
         yield build(factory)
 
 
-def build(factory: Callable[[], Any]) -> Model:
+def build(factory: Callable[[], Any]) -> nn.Module:
     """Call the factory once; its failure is one line that names it."""
     name = getattr(factory, "__qualname__", repr(factory))
     try:
         model = factory()
     except Exception as error:
-        raise InputError(f"factory {name}", described(one_line(error)), "a function that builds a model") from error
-    return check_model(getattr(model, "_orig_mod", model), f"factory {name}")
+        raise InputError(
+            f"factory {name}", described(one_line(error)), "a function that builds a model"
+        ) from error
+    found: nn.Module = check_model(getattr(model, "_orig_mod", model), f"factory {name}")
+    return found
 
 
-def check_model(model: Any, field: str = "model") -> Model:
+def check_model(model: Any, field: str = "model") -> nn.Module:
     """Return `model` if it is a torch module with parameters that have values."""
     if not isinstance(model, nn.Module):
-        raise InputError(field, described(type(model).__name__), "a torch.nn.Module or a function that builds one")
+        raise InputError(
+            field, described(type(model).__name__), "a torch.nn.Module or a function that builds one"
+        )
     if any(isinstance(p, nn.parameter.UninitializedTensorMixin) for p in model.parameters()):
         raise InputError(
             field, described(f"{type(model).__name__} with lazy parameters"), "a model that has run one batch"
         )
     if next(model.parameters(), None) is None:
-        raise InputError(field, described(f"{type(model).__name__} without parameters"), "at least one parameter")
+        raise InputError(
+            field, described(f"{type(model).__name__} without parameters"), "at least one parameter"
+        )
     return model
 
 
-def from_instance(model: Model, draws: int, seed: int, note: Callable[[str], None]) -> Iterator[Model]:
+def from_instance(
+    model: nn.Module, draws: int, seed: int, note: Callable[[str], None]
+) -> Iterator[nn.Module]:
     """Yield the same model with new values a draw; give it back as found in the end.
 
     A module is re-drawn by its ``reset_parameters``, if what that draws looks like what the model has: an
@@ -73,7 +81,9 @@ def from_instance(model: Model, draws: int, seed: int, note: Callable[[str], Non
         snapshot.restore_values()
         redrawn = [m for name, m in able if name not in foreign]
         random = {id(p) for m in redrawn for p in m.parameters(recurse=_whole(m))}
-        held = sorted({n.rpartition(".")[0] or "(model)" for n, p in model.named_parameters() if id(p) not in random})
+        held = sorted(
+            {n.rpartition(".")[0] or "(model)" for n, p in model.named_parameters() if id(p) not in random}
+        )
         if foreign:
             note(
                 f"not drawn afresh, because reset_parameters draws another law than the model has: {_listed(foreign)}"
@@ -83,7 +93,9 @@ def from_instance(model: Model, draws: int, seed: int, note: Callable[[str], Non
         if rest and not single:
             note(f"not drawn afresh, for want of reset_parameters: {_listed(rest)}")
         if single:
-            note("a single draw, the model as it is: no interval; give a function that builds the model instead")
+            note(
+                "a single draw, the model as it is: no interval; give a function that builds the model instead"
+            )
             seed_everything(draw_seed(seed, 0))
             yield model
             return
@@ -105,12 +117,12 @@ def one_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {first[0] if first else ''}".rstrip(": ")
 
 
-def _children_first(model: Model) -> list[tuple[str, Model]]:
+def _children_first(model: nn.Module) -> list[tuple[str, nn.Module]]:
     # A parent's reset may set what a child's has just drawn (an attention zeroes its output bias).
     return list(reversed(list(model.named_modules())))
 
 
-def _redraw_of(module: Model) -> Callable[[], Any] | None:
+def _redraw_of(module: nn.Module) -> Callable[[], Any] | None:
     redraw = getattr(module, "reset_parameters", None)
     if redraw is None and isinstance(module, nn.MultiheadAttention):
         redraw = module._reset_parameters
@@ -118,11 +130,11 @@ def _redraw_of(module: Model) -> Callable[[], Any] | None:
     return redraw if callable(redraw) and has_values else None
 
 
-def _whole(module: Model) -> bool:
+def _whole(module: nn.Module) -> bool:
     return isinstance(module, nn.MultiheadAttention)
 
 
-def _try_redraws(model: Model, able: list[tuple[str, Model]]) -> tuple[list[str], set[str]]:
+def _try_redraws(model: nn.Module, able: list[tuple[str, nn.Module]]) -> tuple[list[str], set[str]]:
     """Re-draw once; name the modules whose moments are then another law's, and those that moved at all."""
     before = {id(p): (_moments(p), p.detach().clone()) for p in model.parameters()}
     for _, module in able:

@@ -14,15 +14,20 @@ from varprop.adapters.torch.activation_names import of_function, of_module
 Kind = tuple[str, dict[str, Any]]
 
 VIEWS = frozenset(
-    "view reshape flatten squeeze unsqueeze permute transpose swapaxes swapdims movedim moveaxis contiguous "
-    "clone to type type_as float double half bfloat16 unflatten t T mT view_as requires_grad detach data "
-    "pixel_shuffle pixel_unshuffle channel_shuffle expand_as alias".split()
-)
+    (
+        "view", "reshape", "flatten", "squeeze", "unsqueeze", "permute", "transpose", "swapaxes", "swapdims",
+        "movedim", "moveaxis", "contiguous", "clone", "to", "type", "type_as", "float", "double", "half",
+        "bfloat16", "unflatten", "t", "T", "mT", "view_as", "requires_grad", "detach", "data", "pixel_shuffle",
+        "pixel_unshuffle", "channel_shuffle", "expand_as", "alias",
+    )
+)  # fmt: skip
 """Functions whose output holds the same numbers as their input."""
 SLICES = frozenset(
-    "getitem chunk split tensor_split select narrow unbind index_select take gather masked_select "
-    "split_with_sizes".split()
-)
+    (
+        "getitem", "chunk", "split", "tensor_split", "select", "narrow", "unbind", "index_select", "take",
+        "gather", "masked_select", "split_with_sizes",
+    )
+)  # fmt: skip
 _CONVOLUTIONS = frozenset(f"conv{d}d" for d in (1, 2, 3))
 _JOINS = frozenset(("cat", "concat", "concatenate", "stack", "hstack", "vstack"))
 _SUMS: Mapping[str, float] = {"add": 1.0, "radd": 1.0, "iadd": 1.0, "sub": -1.0, "rsub": -1.0, "isub": -1.0}
@@ -136,7 +141,10 @@ _MODULES: tuple[tuple[Any, Callable[[Any], Kind]], ...] = (
     (nn.GroupNorm, _group_norm),
     *(((nn.RMSNorm, _rms_norm),) if hasattr(nn, "RMSNorm") else ()),
     (nn.modules.dropout._DropoutNd, _dropout),
-    (nn.Identity | nn.Flatten | nn.Unflatten | nn.PixelShuffle | nn.ChannelShuffle, lambda m: ("reshape", {})),
+    (
+        nn.Identity | nn.Flatten | nn.Unflatten | nn.PixelShuffle | nn.ChannelShuffle,
+        lambda m: ("reshape", {}),
+    ),
     *((kind, _pool("average_pool")) for kind in _AVERAGES),
     *((kind, _pool("max_pool")) for kind in _MAXIMA),
     (nn.modules.pooling._AdaptiveAvgPoolNd, _adaptive("average_pool")),

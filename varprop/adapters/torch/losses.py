@@ -44,7 +44,9 @@ def main_output(output: Any) -> torch.Tensor:
         return named
     floating = next((t for t in tensors(output) if t.is_floating_point()), None)
     if floating is None:
-        raise InputError("model", described(f"an output of type {type(output).__name__}"), "a floating tensor in it")
+        raise InputError(
+            "model", described(f"an output of type {type(output).__name__}"), "a floating tensor in it"
+        )
     return floating
 
 
@@ -58,7 +60,9 @@ def user_loss(output: Any, loss: Callable[[Any], torch.Tensor], examples: int) -
     """Put the user's loss on the output; a vector is taken as one loss an example, a scalar as their mean."""
     value = loss(output)
     if not isinstance(value, torch.Tensor) or not value.requires_grad:
-        raise InputError("loss", described(type(value).__name__), "a tensor that depends on the model's output")
+        raise InputError(
+            "loss", described(type(value).__name__), "a tensor that depends on the model's output"
+        )
     number = float(value.detach().double().mean())
     if not math.isfinite(number):
         raise InputError("loss", number, "a finite loss")

@@ -74,7 +74,9 @@ def measure(
         elif callable(model):
             models = drawing.from_factory(model, draws, seed)
         else:
-            raise InputError("model", described(type(model).__name__), "a torch.nn.Module or a function that builds one")
+            raise InputError(
+                "model", described(type(model).__name__), "a torch.nn.Module or a function that builds one"
+            )
         run = _Run(recording, inputs, seed, loss, share, mode, axis, alter)
         # Closing the generator is what puts an instance back when a draw fails.
         try:
@@ -115,7 +117,9 @@ class _Run:
         output = _forward(model, batch, tracer)
         main = main_output(output)
         if not bool(torch.isfinite(main).all()):
-            raise InputError(ROOT, described("an output that is not finite"), f"a finite output (draw {index + 1})")
+            raise InputError(
+                ROOT, described("an output that is not finite"), f"a finite output (draw {index + 1})"
+            )
         graph = tracer.graph(main)
         self._nodes, self._output = tracer.nodes, graph.output if first else self._output
         head = self._head(output, main, batch, index, graph)
@@ -244,7 +248,11 @@ def copies(model: nn.Module) -> list[tuple[str, ...]]:
     for name, parameter in model.named_parameters():
         values = parameter.detach().reshape(-1)[:64].double()
         if values.numel() > 1 and float(values.std()) > 0:
-            key = (tuple(parameter.shape), float(parameter.detach().double().sum()), tuple(values[:4].tolist()))
+            key = (
+                tuple(parameter.shape),
+                float(parameter.detach().double().sum()),
+                tuple(values[:4].tolist()),
+            )
             groups.setdefault(key, []).append(name)
     return [tuple(group) for group in groups.values() if len(group) > 1]
 
@@ -298,15 +306,19 @@ def prepare(inputs: Any, model: nn.Module, axis: int, note: Callable[[str], None
 
     if hasattr(inputs, "array") and callable(inputs.array):
         inputs = np.ascontiguousarray(inputs.array().T)
+    args: tuple[Any, ...] = ()
+    kwargs: dict[str, Any] = {}
     if isinstance(inputs, dict):
-        args, kwargs = (), {name: convert(value) for name, value in inputs.items()}
+        kwargs = {name: convert(value) for name, value in inputs.items()}
     elif isinstance(inputs, tuple):
-        args, kwargs = tuple(convert(value) for value in inputs), {}
+        args = tuple(convert(value) for value in inputs)
     else:
-        args, kwargs = (convert(inputs),), {}
+        args = (convert(inputs),)
     first = next(tensors((args, kwargs)), None)
     if first is None or first.dim() <= axis:
-        raise InputError("inputs", described(type(inputs).__name__), f"a batch of tensors with an axis {axis}")
+        raise InputError(
+            "inputs", described(type(inputs).__name__), f"a batch of tensors with an axis {axis}"
+        )
     return Batch(args, kwargs, first.shape[axis], tuple(leaves))
 
 
@@ -329,5 +341,3 @@ def _forward(model: nn.Module, batch: Batch, tracer: Tracer) -> Any:
 
 def _case(model: Any) -> str:
     return type(model).__name__ if isinstance(model, nn.Module) else getattr(model, "__name__", "model")
-
-

@@ -130,7 +130,9 @@ class DrawObserver:
             back = row_squares(gradient)
             entries = gradient.shape[1] * squares.shape[0]
             inputs = self._model.get_submodule(node.module if node.module != "(model)" else "").in_features
-            record.add(node.index, "gradient_weight", factor * float(back @ squares) / (entries * inputs), "weight")
+            record.add(
+                node.index, "gradient_weight", factor * float(back @ squares) / (entries * inputs), "weight"
+            )
             if "bias" in node.parameters:
                 record.add(node.index, "gradient_bias", factor * float(back.sum()) / entries, "bias")
 
@@ -140,7 +142,9 @@ class DrawObserver:
             self._recording.note(f"not measured, because not finite: {node.title}")
             return
         kind = "nan" if bool(torch.isnan(output).any()) else "inf"
-        raise InputError(node.title, described(f"an output with {kind}"), f"a finite output (draw {self._draw})")
+        raise InputError(
+            node.title, described(f"an output with {kind}"), f"a finite output (draw {self._draw})"
+        )
 
 
 @functools.lru_cache(maxsize=64)
@@ -170,4 +174,4 @@ def site_correlation(window: Any, inputs: torch.Tensor) -> float:
     whole = mean_square(inputs)
     if count < 2 or whole == 0:
         return 0.0
-    return (count * mean_square(average(inputs.detach(), sizes)) / whole - 1) / (count - 1)
+    return float((count * mean_square(average(inputs.detach(), sizes)) / whole - 1) / (count - 1))

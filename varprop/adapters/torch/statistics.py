@@ -68,7 +68,7 @@ def tensor_moments(rows: torch.Tensor) -> TensorMoments:
 def mean_square(tensor: torch.Tensor) -> float:
     """Return the mean square of all entries, accumulated in float64."""
     norm = float(torch.linalg.vector_norm(tensor.detach().reshape(-1), dtype=torch.float64))
-    return norm * norm / max(tensor.numel(), 1)
+    return float(norm * norm / max(tensor.numel(), 1))
 
 
 def row_squares(rows: torch.Tensor) -> torch.Tensor:
@@ -81,7 +81,7 @@ def channel_spread(tensor: torch.Tensor, channel_axis: int) -> float:
     exact = tensor.detach().to(torch.float64).movedim(channel_axis, 0).reshape(tensor.shape[channel_axis], -1)
     means = exact.sum(1) / exact.shape[1]
     second = float(torch.linalg.vector_norm(exact)) ** 2 / exact.numel()
-    return max(second - float(means @ means) / means.numel(), 0.0)
+    return float(max(second - float(means @ means) / means.numel(), 0.0))
 
 
 def _numpy(tensor: torch.Tensor) -> Array:

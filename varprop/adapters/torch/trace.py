@@ -264,4 +264,4 @@ def tensors(tree: Any) -> Iterator[torch.Tensor]:
 def _width(shape: tuple[int, ...], attributes: dict[str, Any]) -> int:
     if len(shape) < 2:
         return 1
-    return shape[attributes.get("channel_axis", -1)]
+    return int(shape[attributes.get("channel_axis", -1)])

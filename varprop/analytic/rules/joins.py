@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -29,7 +30,9 @@ def add(node: Node, inputs: list[Signal], facts: Facts) -> Signal | None:
     first, second_input = _aligned(inputs)
     if len(set(node.sources)) == 1:
         factor = (1 + sign) ** 2
-        return replace(first, second=first.second * factor, mean=first.mean * (1 + sign), data=None, spread=None)
+        return replace(
+            first, second=first.second * factor, mean=first.mean * (1 + sign), data=None, spread=None
+        )
     if not (first.fresh or second_input.fresh):
         return None
     return Signal(
@@ -65,7 +68,9 @@ def concatenate(node: Node, inputs: list[Signal], facts: Facts) -> Signal | None
     alike = all(np.allclose(level, levels[0], rtol=1e-2, atol=0) for level in levels)
     second = sum((w * level for w, level in zip(weights, levels, strict=True)), np.zeros_like(levels[0]))
     sites = inputs[0].sites
-    spread_over = (slice(None), *(None,) * len(sites)) if all(b.sites == sites for b in inputs) else (slice(None),)
+    spread_over = (
+        (slice(None), *(None,) * len(sites)) if all(b.sites == sites for b in inputs) else (slice(None),)
+    )
     shape = (*levels[0].shape, *sites) if len(spread_over) > 1 else levels[0].shape
     mean = sum((w * b.mean for w, b in zip(weights, flat, strict=True)), np.zeros_like(levels[0]))
     return Signal(
@@ -115,8 +120,8 @@ def take(node: Node, inputs: list[Signal], facts: Facts) -> Signal | None:
 def take_back(node: Node, gradient: Array, inputs: list[Signal], facts: Facts) -> Array | None:
     """A part's gradient, spread over the whole it came from; the other entries got none from here."""
     if int(node.attributes.get("outputs", 1)) > 1:
-        return gradient.reshape(gradient.shape[0], -1).mean(1)
-    share = np.prod(node.shape) / max(np.prod(inputs[0].shape), 1)
+        return np.asarray(gradient.reshape(gradient.shape[0], -1).mean(1))
+    share = math.prod(node.shape) / max(math.prod(inputs[0].shape), 1)
     return np.asarray(gradient.reshape(gradient.shape[0], -1).mean(1) * share)
 
 
@@ -145,6 +150,4 @@ def _on_sites(gradient: Array, before: Signal) -> Array:
     if gradient.shape[1:] == before.sites:
         return gradient
     flat = gradient.reshape(gradient.shape[0], -1).mean(1)
-    return np.broadcast_to(
-        flat.reshape(-1, *(1,) * len(before.sites)), (flat.shape[0], *before.sites)
-    ).copy()
+    return np.broadcast_to(flat.reshape(-1, *(1,) * len(before.sites)), (flat.shape[0], *before.sites)).copy()

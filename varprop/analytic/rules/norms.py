@@ -17,9 +17,11 @@ from varprop.spec.graph import Node
 _COST = 1.2
 """Directions of the batch that a batch normalisation's two projections cost a gradient.
 
-Two if the gradient is isotropic. One that has passed a batch normalisation above sums to zero over the batch; after ReLU's
+Two if the gradient is isotropic. One that has passed a batch normalisation above sums to zero over the
+batch; after ReLU's
 mask the two cost 2[(1/2 - E 1(z_1 > 0) 1(z_2 > 0)) + (1/2 - E relu(z_1) relu(z_2))] = 2[1/4 + 1/2 - 1/(2 pi)] = 1.18.
-With the chi-square above this is the growth [B/2 - 1/2 + mu - a]/[a (B - 3)] of Yang et al., eq. 25 (a: the second bracket,
+With the chi-square above this is the growth [B/2 - 1/2 + mu - a]/[a (B - 3)] of Yang et al., eq. 25 (a:
+the second bracket,
 mu: the expectation in the first).
 """
 _EPS = "one variance in place of each one's own beside eps"
@@ -77,9 +79,10 @@ def batch_norm_back(node: Node, gradient: Array, inputs: list[Signal], facts: Fa
     count = max(int(np.prod(node.shape)) // node.shape[1], 1)
     if count <= 3:
         return None
-    # A channel's batch variance is a chi-square of count - 1: the mean of its inverse is (count - 1)/(count - 3) over its mean.
+    # A channel's batch variance is a chi-square of count - 1: the mean of its inverse is (count -
+    # 1)/(count - 3) over its mean.
     inverse = (count - 1) / ((count - 3) * variance + (count - 1) * node.attributes["eps"])
-    return gradient * (gamma.second_moment * max(1 - _COST / count, 0.0) * inverse)
+    return np.asarray(gradient * (gamma.second_moment * max(1 - _COST / count, 0.0) * inverse))
 
 
 def layer_norm(node: Node, inputs: list[Signal], facts: Facts) -> Signal | None:
@@ -162,7 +165,9 @@ def _divided(node: Node, gradient: Array, variance: Array, kept: float, facts: F
     gamma, _ = _affine(node, facts)
     factor = gamma.second_moment * max(kept, 0.0) / (variance + node.attributes["eps"])
     if factor.ndim != gradient.ndim:
-        factor = factor.reshape(factor.shape[:1] + (1,) * (gradient.ndim - 1)) if factor.ndim == 1 else factor.mean()
+        factor = (
+            factor.reshape(factor.shape[:1] + (1,) * (gradient.ndim - 1))
+            if factor.ndim == 1
+            else factor.mean()
+        )
     return np.asarray(gradient * factor)
-
-

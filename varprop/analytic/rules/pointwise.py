@@ -68,9 +68,17 @@ def probabilities(node: Node, before: Signal, share: float) -> dict[str, tuple[f
     variance = np.maximum(before.second - before.mean**2, 0.0)
     even = phi.slopes is not None and before.fresh
     order = worst(before.order, "infinite")
-    found = {"saturated_fraction": (float(np.mean(phi.saturation(share).probability(before.mean, variance))), order)}
+    found = {
+        "saturated_fraction": (
+            float(np.mean(phi.saturation(share).probability(before.mean, variance))),
+            order,
+        )
+    }
     inside = [interval_probability(low, high, before.mean, variance) for low, high in phi.inactive]
-    found["inactive_fraction"] = (float(np.mean(sum(inside))) if inside else 0.0, order if inside else "exact")
+    found["inactive_fraction"] = (
+        float(np.mean(sum(inside))) if inside else 0.0,
+        order if inside else "exact",
+    )
     slopes = np.mean(_moments(phi, before, "derivative_second_moment"))
     found["derivative_second_moment"] = (float(slopes), "exact" if even else order)
     return found
@@ -129,7 +137,7 @@ def _rounded(values: Array) -> Array:
 
 
 def _spread(phi: Activation, before: Signal, second: Array) -> float | None:
-    """Spread after phi: that of distinct pairs, which is count/(count - 1) times the spread, goes through `_over_pairs`."""
+    """Spread after phi: count/(count - 1) times it belongs to distinct pairs, as `_over_pairs` wants it."""
     count = math.prod(before.shape) // max(before.shape[1], 1) if len(before.shape) > 1 else 1
     if before.spread is None or count < 2:
         return None

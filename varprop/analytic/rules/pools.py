@@ -103,5 +103,3 @@ def _fine(gradient: Array, before: Signal) -> Array:
     for axis, size in enumerate(before.sites, start=1):
         gradient = np.repeat(gradient, size // gradient.shape[axis], axis=axis)
     return gradient
-
-

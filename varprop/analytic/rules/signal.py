@@ -30,8 +30,8 @@ class Signal:
         Variance of a unit over examples (ddof = 1), and of a channel over examples and sites together (ddof = 0);
         None where no rule gives it.
     fresh : bool
-        Flipping the signs of the last weights that were applied flips the sign of every entry: the entry has a symmetric
-        law and no correlation with anything computed before those weights.
+        Flipping the signs of the last weights that were applied flips the sign of every entry: the entry
+        has a symmetric law and no correlation with anything computed before those weights.
     gaussian : bool
         An entry at a fixed example and site is Gaussian in the limit of a large fan-in.
     order : str

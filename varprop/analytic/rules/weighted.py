@@ -29,7 +29,9 @@ def linear(node: Node, inputs: list[Signal], facts: Facts) -> Signal | None:
     if weight is None or len(inputs) != 1:
         return None
     before = inputs[0].flat()
-    return _weighted(node, before, before.second * (before.shape[-1] * weight.variance), before.shape[-1], facts)
+    return _weighted(
+        node, before, before.second * (before.shape[-1] * weight.variance), before.shape[-1], facts
+    )
 
 
 def linear_back(node: Node, gradient: Array, inputs: list[Signal], facts: Facts) -> Array | None:
@@ -59,7 +61,7 @@ def convolution_back(node: Node, gradient: Array, inputs: list[Signal], facts: F
     sites = inputs[0].shape[2:]
     if weight is None or gradient.shape[1:] != output_sites(sites, at) or not at["zero_padding"]:
         return None
-    return spread_back(gradient, sites, at) * (at["outputs_per_group"] * weight.variance)
+    return np.asarray(spread_back(gradient, sites, at) * (at["outputs_per_group"] * weight.variance))
 
 
 def transposed_convolution(node: Node, inputs: list[Signal], facts: Facts) -> Signal | None:
@@ -73,7 +75,9 @@ def transposed_convolution(node: Node, inputs: list[Signal], facts: Facts) -> Si
     return _weighted(node, before, second, taps, facts)
 
 
-def transposed_convolution_back(node: Node, gradient: Array, inputs: list[Signal], facts: Facts) -> Array | None:
+def transposed_convolution_back(
+    node: Node, gradient: Array, inputs: list[Signal], facts: Facts
+) -> Array | None:
     """Gradient at the input of a transposed convolution: an ordinary convolution."""
     weight, at = _centred(node, facts), node.attributes
     if weight is None or gradient.shape[1:] != node.shape[2:]:

@@ -1,4 +1,5 @@
-"""Sums over a convolution's windows, and their adjoint: where zero padding loses second moment, and where it comes back.
+"""Sums over a convolution's windows, and their adjoint: where zero padding loses second moment, and where
+it comes back.
 
 A site's second moment after a convolution is fan-in times the weight variance times the mean over its window, zeros
 outside counted: at the edge of a 3-wide kernel two of three taps are inside, at a corner four of nine.
@@ -28,7 +29,12 @@ def output_sites(sites: tuple[int, ...], geometry: Mapping[str, Any]) -> tuple[i
     return tuple(
         (size + sum(pad) - dilation * (kernel - 1) - 1) // stride + 1
         for size, kernel, stride, dilation, pad in zip(
-            sites, geometry["kernel"], geometry["stride"], geometry["dilation"], geometry["padding"], strict=True
+            sites,
+            geometry["kernel"],
+            geometry["stride"],
+            geometry["dilation"],
+            geometry["padding"],
+            strict=True,
         )
     )
 
@@ -47,7 +53,7 @@ def window_sum(profile: Array, geometry: Mapping[str, Any], wrap: bool = False) 
     padded = np.pad(profile, [(0, 0)] * lead + list(geometry["padding"]), mode="wrap" if wrap else "constant")
     total = np.zeros((*profile.shape[:lead], *output_sites(profile.shape[lead:], geometry)))
     for place in _taps(geometry, total.shape[lead:]):
-        total += padded[(..., *place)]
+        total += padded[place]
     return total
 
 
@@ -65,16 +71,20 @@ def spread_back(profile: Array, sites: tuple[int, ...], geometry: Mapping[str, A
     padding = geometry["padding"]
     padded = np.zeros((*profile.shape[:lead], *(n + sum(pad) for n, pad in zip(sites, padding, strict=True))))
     for place in _taps(geometry, profile.shape[lead:]):
-        padded[(..., *place)] += profile
-    inside = tuple(slice(pad[0], pad[0] + size) for size, pad in zip(sites, padding, strict=True))
-    return padded[(..., *inside)]
+        padded[place] += profile
+    inside = (slice(pad[0], pad[0] + size) for size, pad in zip(sites, padding, strict=True))
+    place: tuple[Any, ...] = (Ellipsis, *inside)
+    return np.asarray(padded[place])
 
 
-def _taps(geometry: Mapping[str, Any], outputs: tuple[int, ...]) -> Iterator[tuple[slice, ...]]:
+def _taps(geometry: Mapping[str, Any], outputs: tuple[int, ...]) -> Iterator[tuple[Any, ...]]:
     for offsets in itertools.product(*(range(k) for k in geometry["kernel"])):
-        yield tuple(
-            slice(offset * dilation, offset * dilation + (count - 1) * stride + 1, stride)
-            for offset, dilation, stride, count in zip(
-                offsets, geometry["dilation"], geometry["stride"], outputs, strict=True
-            )
+        yield (
+            Ellipsis,
+            *(
+                slice(offset * dilation, offset * dilation + (count - 1) * stride + 1, stride)
+                for offset, dilation, stride, count in zip(
+                    offsets, geometry["dilation"], geometry["stride"], outputs, strict=True
+                )
+            ),
         )
