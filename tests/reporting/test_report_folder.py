@@ -254,25 +254,31 @@ HOSTILE = (
 )
 
 
-def test_hostile_names_are_shown_letter_by_letter(tmp_path: Path) -> None:
-    folder = write_report(made(HOSTILE, depth=2, title=HOSTILE[0]), tmp_path / "out").parent
-    page = _page(folder)
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    evidence = made(HOSTILE, depth=2, title=HOSTILE[0])
+    return write_report(evidence, tmp_path_factory.mktemp("hostile") / "out").parent
+
+
+def test_hostile_names_are_shown_letter_by_letter(hostile: Path) -> None:
+    page = _page(hostile)
     assert page.open == []
     assert page.tags.isdisjoint({"script", "img", "iframe", "object"})
     assert not [name for name in page.attributes if name.startswith("on")]
     assert all(target.startswith(("#", "data:image/png;base64,")) for target in page.loads)
     for name in HOSTILE:
         assert short(name) in page.text
-    assert sorted(p.name for p in tmp_path.rglob("*") if p.is_dir()) == ["figures", "out"]
-    for svg in folder.glob("figures/*.svg"):
+    assert sorted(p.name for p in hostile.parent.rglob("*") if p.is_dir()) == ["figures", "out"]
+    for svg in hostile.glob("figures/*.svg"):
         assert "<script" not in svg.read_text(encoding="utf-8")
 
 
-def test_hostile_names_break_no_markdown(tmp_path: Path) -> None:
+def test_hostile_names_break_no_markdown(hostile: Path) -> None:
     from markdown_it import MarkdownIt
 
-    folder = write_report(made(HOSTILE, depth=2, title=HOSTILE[0]), tmp_path / "out").parent
-    html = MarkdownIt("commonmark").enable("table").render((folder / "report.md").read_text(encoding="utf-8"))
+    html = (
+        MarkdownIt("commonmark").enable("table").render((hostile / "report.md").read_text(encoding="utf-8"))
+    )
     page = _Page()
     page.feed(html)
     assert page.tags.isdisjoint({"script", "a", "svg", "code"})

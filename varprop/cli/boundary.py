@@ -40,10 +40,16 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _run(arguments: list[str]) -> int:
+    if "_VARPROP_COMPLETE" in os.environ:  # the shell asks for completions
+        group.main(arguments, prog_name="varprop")
     try:
-        code = group.main(arguments, prog_name="varprop", standalone_mode=False)
+        # Not `group.main`, which has its own ways out for a closed pipe, changing between its versions.
+        with group.make_context("varprop", arguments) as context:
+            code = group.invoke(context)
         sys.stdout.flush()
         return int(code or 0)
+    except click.exceptions.Exit as end:
+        return end.exit_code
     except InputError as error:
         return _complain(str(error), BAD_INPUT)
     except click.UsageError as error:
@@ -52,9 +58,7 @@ def _run(arguments: list[str]) -> int:
     except click.ClickException as error:
         return _complain(_one_line(error.format_message()), BAD_INPUT)
     except (click.Abort, KeyboardInterrupt):
-        return _complain(
-            "stopped; with --store the finished blocks are kept, and --resume goes on", INTERRUPTED
-        )
+        return _complain("stopped; finished blocks are kept with --store, and --resume goes on", INTERRUPTED)
     except BrokenPipeError:
         # Whoever read our output has gone; Python would complain once more when it closes the stream.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -24,24 +24,12 @@ _CONTEXT = {"help_option_names": ["-h", "--help"]}
 @format_option
 def list_command(kind: str, form: str) -> None:
     """List the activations, initializers (with their law for fans of 100) or quantities that have a name."""
-    import pandas as pd
-
     from varprop.cli.output import show
 
     if kind == "initializers":
-        from varprop.initializers import table
-
-        frame = table()
-        if form == "table":
-            frame = frame[["initializer", "family", "variance", "excess_kurtosis", "preserves", "suits"]]
-    elif kind == "activations":
-        frame = pd.DataFrame(_activations())
+        frame = _initializers(every_column=form != "table")
     else:
-        from varprop.results.schema import QUANTITIES
-
-        frame = pd.DataFrame(
-            [{"name": n, "kind": q.kind, "meaning": q.meaning} for n, q in QUANTITIES.items()]
-        )
+        frame = _activations() if kind == "activations" else _quantities()
     show(frame, form, _as_it_is)
 
 
@@ -129,21 +117,48 @@ def _initializer(text: str) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _activations() -> list[dict[str, str]]:
+def _activations() -> pd.DataFrame:
     import inspect
+
+    import pandas as pd
 
     from varprop.activations import registry
 
     rows = []
-    for name, factory in registry.items():
-        parameters = inspect.signature(factory).parameters.values()
+    for name, aliases in _by_factory(registry).items():
+        parameters = inspect.signature(registry[name]).parameters.values()
         arguments = ", ".join(
             p.name if p.default is inspect.Parameter.empty else f"{p.name}={p.default}" for p in parameters
         )
-        rows.append(
-            {"name": name, "arguments": arguments, "meaning": (inspect.getdoc(factory) or "").split("\n")[0]}
-        )
-    return rows
+        meaning = (inspect.getdoc(registry[name]) or "").split("\n")[0]
+        rows.append({"name": name, "also": aliases, "arguments": arguments, "meaning": meaning})
+    return pd.DataFrame(rows)
+
+
+def _initializers(every_column: bool) -> pd.DataFrame:
+    from varprop.initializers import registry, table
+
+    aliases = _by_factory(registry)
+    frame = table()
+    frame.insert(1, "also", [aliases.get(spelling.split("(")[0], "") for spelling in frame["initializer"]])
+    shown = ["initializer", "also", "family", "variance", "excess_kurtosis", "preserves", "suits"]
+    return frame if every_column else frame[shown]
+
+
+def _quantities() -> pd.DataFrame:
+    import pandas as pd
+
+    from varprop.results.schema import QUANTITIES
+
+    return pd.DataFrame([{"name": n, "kind": q.kind, "meaning": q.meaning} for n, q in QUANTITIES.items()])
+
+
+def _by_factory(registry: Mapping[str, object]) -> dict[str, str]:
+    """Return the first name of every factory with its other names."""
+    found: dict[int, list[str]] = {}
+    for name, factory in registry.items():
+        found.setdefault(id(factory), []).append(name)
+    return {first: ", ".join(others) for first, *others in found.values()}
 
 
 def _as_it_is(frame: pd.DataFrame, _: Sequence[str]) -> Iterator[Printed]:

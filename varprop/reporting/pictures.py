@@ -52,9 +52,11 @@ def card_figure(evidence: Evidence, group: Group, styles: Looks, name: str) -> F
 def overview_figures(evidence: Evidence, found: Sequence[Group], styles: Looks) -> tuple[Figure, ...]:
     """Return the cards' pictures side by side, a few groups to a figure."""
     deep = [group for group in found if group.depth > 1]
+    count = -(-len(deep) // COLUMNS)
+    size = -(-len(deep) // count) if count else 1
     return tuple(
-        _overview(evidence, deep[i : i + COLUMNS], styles, f"variance-and-gradient-{i // COLUMNS + 1}")
-        for i in range(0, len(deep), COLUMNS)
+        _overview(evidence, deep[i * size : (i + 1) * size], styles, f"variance-and-gradient-{i + 1}")
+        for i in range(count)
     )
 
 

@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.cli.running import run
+from varprop.cli.commands import COMMANDS
+from varprop.results.schema import COMPARED_COLUMNS, PREDICTED_COLUMNS, QUANTITIES, SIMULATED_COLUMNS
+
+NEURON = (
+    "--input",
+    "half_on:1000",
+    "--widths",
+    "1",
+    "--weights",
+    "standard_normal",
+    "--biases",
+    "standard_normal",
+)
+SMALL = ("--input", "half_on:20", "--widths", "30x2,10", "--activation", "relu", "--weights", "he_normal")
+
+
+def test_predict_gives_501() -> None:
+    outcome = run("predict", *NEURON, "--format", "csv")
+    assert outcome.code == 0
+    table = pd.read_csv(io.StringIO(outcome.out))
+    assert tuple(table.columns)[: len(PREDICTED_COLUMNS)] == PREDICTED_COLUMNS
+    assert table.set_index("quantity").value["preactivation_variance"] == pytest.approx(501, rel=1e-12)
+    assert outcome.err == ""
+
+
+def test_simulate_gives_the_same_table_for_the_same_seed() -> None:
+    first, again, other = (
+        run("simulate", *SMALL, "--draws", "20", "--seed", seed, "--format", "csv")
+        for seed in ("3", "3", "4")
+    )
+    assert tuple(pd.read_csv(io.StringIO(first.out)).columns) == SIMULATED_COLUMNS
+    assert first.out == again.out != other.out
+
+
+def test_compare_gives_verdicts_as_json() -> None:
+    outcome = run("compare", *SMALL, "--draws", "20", "--format", "json")
+    assert outcome.code == 0
+    rows = json.loads(outcome.out)
+    assert tuple(rows[0]) == COMPARED_COLUMNS
+    assert {row["verdict"] for row in rows} <= {"agrees", "differs", "undecided", "unpredicted"}
+    assert outcome.err.strip().endswith(".")
+
+
+def test_tables_for_readers_hold_every_layer_at_full_width() -> None:
+    outcome = run("predict", "--widths", "100x12,10", "--activation", "tanh", "--weights", "glorot_normal")
+    lines = [line.split() for line in outcome.out.splitlines()]
+    assert [line[0] for line in lines if line and line[0].isdigit()] == [str(i) for i in range(1, 14)]
+    assert "…" not in outcome.out
+    assert "\x1b" not in outcome.out
+
+
+def test_several_initializers_and_activations_give_every_combination() -> None:
+    outcome = run(
+        *("predict", "--widths", "20,5", "--activation", "relu", "--activation", "linear"),
+        *("--weights", "he_normal", "--weights", "orthogonal", "--format", "csv"),
+    )
+    assert pd.read_csv(io.StringIO(outcome.out)).case.nunique() == 4
+
+
+def test_one_quantity_can_be_asked_for() -> None:
+    outcome = run("predict", *SMALL, "--quantity", "initial_loss", "--head", "mse", "--format", "csv")
+    assert outcome.code == 2  # mse needs targets, which a command line cannot give
+    outcome = run("predict", *SMALL, "--quantity", "gradient_bias", "--format", "csv")
+    assert set(pd.read_csv(io.StringIO(outcome.out)).quantity) == {"gradient_bias"}
+
+
+def test_a_study_file_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "two.toml"
+    file.write_text('draws = 10\n[[network]]\nwidths = "20,5"\nactivation = "relu"\nweights = "he_normal"\n')
+    table = pd.read_csv(io.StringIO(run("simulate", str(file), "--format", "csv").out))
+    assert set(table.n_draws) == {10}
+    table = pd.read_csv(io.StringIO(run("simulate", str(file), "--draws", "12", "--format", "csv").out))
+    assert set(table.n_draws) == {12}
+
+
+def test_report_writes_a_folder_and_prints_its_page(tmp_path: Path) -> None:
+    outcome = run("report", *SMALL, "--draws", "10", "-o", str(tmp_path / "out"))
+    assert outcome.code == 0
+    assert outcome.out.strip() == str(tmp_path / "out" / "report.html")
+    assert (tmp_path / "out" / "report.html").is_file()
+    again = run("report", *SMALL, "--draws", "10", "-o", str(tmp_path / "out"))
+    assert again.code == 2
+    assert "--force" in again.err
+    assert run("report", *SMALL, "--draws", "10", "-o", str(tmp_path / "out"), "--force").code == 0
+
+
+def test_strict_exits_with_1_if_a_row_differs(monkeypatch: pytest.MonkeyPatch) -> None:
+    from varprop import pipeline
+
+    honest = pipeline.predict
+
+    def wrong(*arguments: object, **keywords: object) -> pd.DataFrame:
+        table = honest(*arguments, **keywords)  # type: ignore[arg-type]
+        return table.assign(value=table["value"] * 3, log_value=table["log_value"] + 1.0986)
+
+    assert run("compare", *SMALL, "--draws", "200", "--strict").code == 0
+    monkeypatch.setattr(pipeline, "predict", wrong)
+    assert run("compare", *SMALL, "--draws", "200").code == 0
+    assert run("compare", *SMALL, "--draws", "200", "--strict").code == 1
+
+
+@pytest.mark.parametrize("kind", ["activations", "initializers", "quantities"])
+@pytest.mark.parametrize("form", ["table", "csv", "json"])
+def test_lists_are_complete(kind: str, form: str) -> None:
+    from varprop.activations import registry as activations
+    from varprop.initializers import registry as initializers
+
+    outcome = run("list", kind, "--format", form)
+    assert outcome.code == 0
+    expected = {"activations": activations, "initializers": initializers, "quantities": QUANTITIES}[kind]
+    assert not [name for name in expected if name not in outcome.out]
+
+
+@pytest.mark.parametrize(
+    ("target", "word"),
+    [
+        ("tanh", "saturated"),
+        ("leaky_relu(slope=0.2)", "kinks"),
+        ("he_normal", "variance"),
+        ("numpy:tanh", "tanh"),
+    ],
+)
+def test_names_are_described(target: str, word: str) -> None:
+    outcome = run("describe", target)
+    assert outcome.code == 0, outcome.err
+    assert word in outcome.out
+
+
+def test_networks_and_studies_are_described(tmp_path: Path) -> None:
+    from varprop.spec import default_study, write_study
+
+    assert "sigma_w2" in run("describe", *SMALL).out
+    write_study(default_study(), tmp_path / "default.toml")
+    assert "lecun_normal · sigmoid" in run("describe", str(tmp_path / "default.toml")).out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(command: str) -> None:
+    outcome = run(command, "--help")
+    assert outcome.code == 0
+    assert outcome.out.startswith(f"Usage: varprop {command}")
+
+
+def test_help_and_version() -> None:
+    import varprop
+
+    assert all(command in run("--help").out for command in COMMANDS)
+    assert run("--version").out == f"varprop {varprop.__version__}\n"
