@@ -3,18 +3,18 @@
 # The classic three-layer network [2, 10, 5, 1], full-batch descent, 15,000 iterations, 60 seeds each.
 
 # %%
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
 import varprop as vp
-from varprop.plots.style import PALETTE
+from varprop.plots.learning import decision_regions, learning_curves
 from varprop.reporting.pages import Page
 from varprop.training import circles, train
 
 INITIALIZERS = {"zeros": "zeros", "large random": "normal(std=10)", "He": "he_normal"}
 LN2, STEPS = float(np.log(2)), 15_000
 data, test = circles(300, noise=0.05, factor=0.8, seed=1), circles(100, noise=0.05, factor=0.8, seed=2)
-COLOURS = dict(zip(INITIALIZERS, PALETTE[:3], strict=True))
 
 # %% Sixty seeds (two for zeros, which has no randomness) of each start.
 runs = {}
@@ -25,9 +25,7 @@ for name, weights in INITIALIZERS.items():
     )
 history = pd.concat([r.history.assign(start=name) for name, r in runs.items()])
 first = history.query("split == 'train' and step == 0").groupby("start", sort=False)
-final = history.query(f"step == {STEPS}").pivot(
-    index=["start", "seed"], columns="split", values=["loss", "accuracy"]
-)
+final = history.query(f"step == {STEPS}").pivot(index=["start", "seed"], columns="split", values=["loss", "accuracy"])
 final.columns = ["_".join(c) for c in final.columns]
 summary = (
     final.groupby("start", sort=False)
@@ -44,63 +42,50 @@ summary = (
 )
 
 
-def costs():
-    import matplotlib.pyplot as plt
-
-    figure, ax = plt.subplots(figsize=(6, 3.8), layout="constrained")
-    for name, curve in history.query("split == 'train'").groupby("start", sort=False):
-        band = curve.groupby("step")["loss"].quantile([0.1, 0.5, 0.9]).unstack()
-        ax.fill_between(band.index, band[0.1], band[0.9], color=COLOURS[name], alpha=0.25, linewidth=0)
-        ax.plot(band.index, band[0.5], color=COLOURS[name], label=name)
-    ax.axhline(LN2, color="grey", linewidth=0.8, linestyle=":")
-    ax.set(xlabel="iteration", ylabel="cross-entropy (log scale)", yscale="log", ylim=(0.01, None))
-    ax.legend()
-    return figure
-
-
 axis = np.linspace(-1.6, 1.6, 121)
 grid = np.stack([m.ravel() for m in np.meshgrid(axis, axis)])
 decisions = {name: r.decision(grid)[0, 0] for name, r in runs.items()}
-x, labels = data.array(), data.labels
+
+
+def costs():
+    return learning_curves(history, reference=LN2).figure
 
 
 def boundaries():
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(1, 3, figsize=(9.5, 3.3), layout="constrained", sharey=True)
+    figure, axes = plt.subplots(1, 3, figsize=(9.5, 3.3), layout="constrained")
     for ax, (name, z) in zip(axes, decisions.items(), strict=True):
-        ax.contourf(
-            axis,
-            axis,
-            z.reshape(121, 121) > 0,
-            levels=[-0.5, 0.5, 1.5],
-            colors=[PALETTE[5], PALETTE[1]],
-            alpha=0.4,
-        )
-        for label, marker in ((0, "o"), (1, "^")):
-            ax.plot(
-                *x[:, labels == label], marker, color=PALETTE[0] if label == 0 else PALETTE[3], markersize=2.5
-            )
-        ax.set(title=name, aspect="equal")
+        decision_regions(z, axis, data.array(), data.labels, ax).set_title(name)
     return figure
 
 
 # %%
-page = Page(
-    "e5_zeros_random_he", "Zeros, large random values, He", "Does the start decide whether a network learns?"
-)
+page = Page("e5_zeros_random_he", "Zeros, large random values, He", "Does the start decide whether a network learns?")
 he, zero, large = (summary.loc[n] for n in ("He", "zeros", "large random"))
 page.answer = (
     f"Zeros stay at ln 2 and guess; large values start at a loss of {large.first_loss:.1f} and end at "
     f"{large.loss_train:.2f}; He reaches 95 % training accuracy from {he.seeds_reaching_95:.0%} of the starts."
 )
-page.figure("costs", costs, sees="Zeros never leaves ln 2 (dotted); He falls; large values start far above it.",
-            alt="Training loss by iteration for three starts, median and 10 to 90 % band", data=history)  # fmt: skip
+page.figure(
+    "costs",
+    costs,
+    sees="Zeros never leaves ln 2 (dotted); He falls; large values start far above it.",
+    alt="Training loss by iteration for three starts, median and 10 to 90 % band",
+    data=history,
+)
 table = pd.DataFrame({"x": grid[0], "y": grid[1], **decisions}).iloc[::7]
-page.figure("boundaries", boundaries, sees="Zeros predicts one class everywhere; He draws a ring.",
-            alt="Decision regions of one network per start over the two circles", data=table)  # fmt: skip
-page.table("summary", summary.reset_index(), note="Medians over seeds; the textbook log(0) would have been infinite for "
-           f"{large.naive_loss_infinite:.0%} of the examples at the large start.")  # fmt: skip
+page.figure(
+    "boundaries",
+    boundaries,
+    sees="Zeros predicts one class everywhere; He draws a ring.",
+    alt="Decision regions of one network per start over the two circles",
+    data=table,
+)
+page.table(
+    "summary",
+    summary.reset_index(),
+    note="Medians over seeds. The textbook log(0) would have been "
+    f"infinite for {large.naive_loss_infinite:.0%} of the examples at the large start.",
+)
 missed = final.loc["He"].query("accuracy_train < 0.95").reset_index()
 page.head("Those that failed")
 page.table("he_failures", missed, note="He starts that stayed below 95 %: the subject of e6_many_starts.")

@@ -15,12 +15,7 @@ from varprop.reporting.pages import Page
 def net(scale, phi, width, depth, name):
     weights = f"variance_scaling(scale={scale}, mode=fan_in, distribution=normal)"
     return vp.mlp(
-        f"{width}x{depth}",
-        phi,
-        weights,
-        input=vp.gaussian(width, 1, seed=1),
-        output_activation=phi,
-        name=name,
+        f"{width}x{depth}", phi, weights, input=vp.gaussian(width, 1, seed=1), output_activation=phi, name=name
     )
 
 
@@ -36,10 +31,7 @@ NETWORKS = [
 predicted = vp.predict(NETWORKS)
 simulated = vp.simulate(NETWORKS, draws=400, seed=8)
 compared = vp.compare(predicted, simulated)
-QUANTITIES = {
-    "preactivation_second_moment": "signal, forward",
-    "gradient_preactivation": "gradient, backward",
-}
+QUANTITIES = {"preactivation_second_moment": "signal, forward", "gradient_preactivation": "gradient, backward"}
 
 
 def depths():
@@ -80,10 +72,20 @@ page.answer = (
     f"tanh at sigma_w² = 3.58 holds its signal for ever while the mean-square gradient grows by e^{growth:.1f} over 99 "
     "layers: a verdict that looks forward only is wrong."
 )
-page.figure("by_depth", depths, sees="Level on the left and steep on the right: stable forward, exploding backward.",
-            alt="Second moment and gradient by layer, theory lines with Monte-Carlo marks", data=rows)  # fmt: skip
-page.figure("maps", maps, sees="The map crosses the diagonal where q settles; the bright ridge is the edge of chaos.",
-            alt="Length map with cobweb, correlation map, phase diagram of tanh", data=diagram)  # fmt: skip
+page.figure(
+    "by_depth",
+    depths,
+    sees="Level on the left and steep on the right: stable forward, exploding backward.",
+    alt="Second moment and gradient by layer, theory lines with Monte-Carlo marks",
+    data=rows,
+)
+page.figure(
+    "maps",
+    maps,
+    sees="The map crosses the diagonal where q settles; the bright ridge is the edge of chaos.",
+    alt="Length map with cobweb, correlation map, phase diagram of tanh",
+    data=diagram,
+)
 columns = ["case", "layer", "quantity", "predicted", "measured", "std_error", "order", "verdict", "reason"]
 page.table("ends", ends[columns], note="First and last layers: theory, 400 draws, and the verdict.")
 page.table("verdicts", pd.crosstab(compared["case"], compared["verdict"]).reset_index())

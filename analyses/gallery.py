@@ -54,9 +54,7 @@ def chosen(names: list[str]) -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "names", nargs="*", metavar="NAME", help="analyses to run, by the beginning of their names"
-    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help="analyses to run, by the beginning of their names")
     parser.add_argument("--all", action="store_true", help="run also those that are up to date")
     parser.add_argument("--list", action="store_true", help="say what there is and stop")
     arguments = parser.parse_args()

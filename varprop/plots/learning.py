@@ -1,0 +1,144 @@
+"""Figures of training: cost and accuracy with bands over seeds, decision boundaries, final losses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from varprop.plots.labels import label
+from varprop.plots.style import MUTED, PALETTE, looks
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+BAND = (0.1, 0.5, 0.9)
+"""Quantiles over runs that a band and its middle line show."""
+
+
+def _axes(ax: Axes | None) -> Axes:
+    if ax is not None:
+        return ax
+    import matplotlib.pyplot as plt
+
+    return plt.subplots(figsize=(5.6, 3.6), layout="constrained")[1]
+
+
+def learning_curves(
+    history: pd.DataFrame,
+    *,
+    value: str = "loss",
+    by: str = "start",
+    step: str = "step",
+    split: str = "train",
+    reference: float | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw `value` by step, median and 10 to 90 % band over the runs of each group.
+
+    What to see: a falling line learns, a level one does not; a wide band means that the seed decides.
+
+    Parameters
+    ----------
+    history : DataFrame
+        Rows of `Training.history`, with a column `by` that names the groups.
+    value : str
+        ``loss`` (drawn on a logarithmic axis) or ``accuracy``.
+    by, step, split : str
+        Column of the groups, column of the horizontal axis, and which split to draw.
+    reference : float, optional
+        A level to mark, such as ln 2.
+    ax : Axes, optional
+    """
+    ax = _axes(ax)
+    rows = history[history["split"] == split]
+    styles = looks(rows[by].astype(str))
+    for name, group in rows.groupby(by, sort=False):
+        low, middle, high = (group.groupby(step)[value].quantile(q) for q in BAND)
+        look = styles[str(name)]
+        ax.fill_between(low.index, low, high, color=look.color, alpha=0.22, linewidth=0)
+        ax.plot(middle.index, middle, color=look.color, linestyle=look.dashes, label=label(name))
+    if reference is not None:
+        ax.axhline(reference, color=MUTED, linewidth=0.9, linestyle=":")
+    ax.set(xlabel=step, ylabel=f"{split} {value}")
+    if value == "loss":
+        ax.set_yscale("log")
+    ax.legend()
+    return ax
+
+
+def decision_regions(
+    logits: np.ndarray,
+    axis: np.ndarray,
+    points: np.ndarray,
+    labels: np.ndarray,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw where a network with one output says class 1, over the examples.
+
+    What to see: whether the border between the two colours follows the border between the marks.
+
+    Parameters
+    ----------
+    logits : ndarray, shape (k * k,)
+        Output on the square grid ``axis × axis``, the first coordinate running fastest.
+    axis : ndarray, shape (k,)
+    points : ndarray, shape (2, n)
+        The examples.
+    labels : ndarray, shape (n,)
+        0 or 1.
+    ax : Axes, optional
+    """
+    ax = _axes(ax)
+    regions = (np.asarray(logits) > 0).reshape(axis.size, axis.size)
+    ax.contourf(axis, axis, regions, levels=[-0.5, 0.5, 1.5], colors=[PALETTE[5], PALETTE[1]], alpha=0.4)
+    for value, marker, color in ((0, "o", PALETTE[0]), (1, "^", PALETTE[3])):
+        ax.plot(*points[:, labels == value], marker, color=color, markersize=2.5)
+    ax.set(aspect="equal", xticks=[], yticks=[])
+    ax.grid(visible=False)
+    return ax
+
+
+def final_losses(
+    final: pd.DataFrame, *, by: str = "start", value: str = "loss", ax: Axes | None = None
+) -> Axes:
+    """Draw the final loss of every run, sorted within its group.
+
+    What to see: a level stretch at the bottom is the share of starts that succeed; the steps above it are the
+    places where others got stuck.
+    """
+    ax = _axes(ax)
+    styles = looks(final[by].astype(str))
+    for name, group in final.groupby(by, sort=False):
+        losses = np.sort(group[value].to_numpy(dtype=float))
+        share = (np.arange(losses.size) + 0.5) / losses.size
+        look = styles[str(name)]
+        ax.plot(share, losses, color=look.color, linestyle=look.dashes, label=label(name))
+    ax.set(xlabel="share of the runs", ylabel=f"final {value}", yscale="log", xlim=(0, 1))
+    ax.legend()
+    return ax
+
+
+def bars_by_group(
+    estimates: pd.Series,
+    low: pd.Series,
+    high: pd.Series,
+    *,
+    colors: Sequence[str] = PALETTE,
+    names: Mapping[str, str] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw one bar a group with its confidence interval.
+
+    What to see: where two intervals do not overlap, the groups differ for certain.
+    """
+    ax = _axes(ax)
+    names = names or {}
+    place = np.arange(len(estimates))
+    ax.bar(place, estimates, color=[colors[i % len(colors)] for i in range(len(estimates))], width=0.6)
+    errors = [np.maximum(estimates - low, 0), np.maximum(high - estimates, 0)]
+    ax.errorbar(place, estimates, yerr=errors, fmt="none", ecolor=MUTED, capsize=3)
+    ax.set_xticks(place, [label(names.get(str(n), n)) for n in estimates.index], rotation=20, ha="right")
+    return ax
