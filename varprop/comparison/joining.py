@@ -70,7 +70,8 @@ def side_by_side(predicted: pd.DataFrame, simulated: pd.DataFrame) -> Pairs:
     InputError
         Tables that are not what they should be, or that have no row in common.
     """
-    ours = validate(predicted, PREDICTED_COLUMNS, "predicted")
+    stated = "allowance" in getattr(predicted, "columns", ())
+    ours = validate(predicted, (*PREDICTED_COLUMNS, *(("allowance",) if stated else ())), "predicted")
     theirs = validate(simulated, SIMULATED_COLUMNS, "simulated")
     place = {key: i for i, key in enumerate(_keys(theirs))}
     found = [place.pop(key, -1) for key in _keys(ours)]
@@ -95,9 +96,7 @@ def side_by_side(predicted: pd.DataFrame, simulated: pd.DataFrame) -> Pairs:
         column: np.where(left >= 0, ours_at(column, ours[column][0]), theirs_at(column, theirs[column][0]))
         for column in shared
     }
-    if "allowance" in predicted.columns:
-        ours["allowance"] = validate(predicted, (*PREDICTED_COLUMNS, "allowance"), "predicted")["allowance"]
-    else:
+    if not stated:
         ours["allowance"] = np.full(len(found), np.nan)
     return Pairs(
         description,
