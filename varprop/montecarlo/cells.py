@@ -140,7 +140,8 @@ class Cells:
         top = logarithm(*self.high)
         with np.errstate(invalid="ignore", over="ignore"):
             share = np.exp(top - self.moments.log_value()) / np.maximum(self.moments.count, 1)
-        return np.nan_to_num(share)
+        result: Array = np.nan_to_num(share)
+        return result
 
     def medians(self) -> Array:
         """Return the medians, within the least and greatest value."""
@@ -161,11 +162,13 @@ class Cells:
     @classmethod
     def from_arrays(cls, named: dict[str, Array]) -> Cells:
         """Return the cells that `arrays` described."""
-        parts = {
-            name: kind(**{f.name: named[f"{name}.{f.name}"] for f in fields(kind)})
-            for name, kind in (("moments", Moments), ("logs", Moments), ("sketch", Sketch))
-        }
-        return cls(low=named["low"], high=named["high"], overflows=named["overflows"], **parts)
+
+        def part(name: str, kind: Any) -> Any:
+            return kind(**{f.name: named[f"{name}.{f.name}"] for f in fields(kind)})
+
+        parts = part("moments", Moments), part("logs", Moments)
+        ends = named["low"], named["high"], named["overflows"]
+        return cls(*parts, *ends, part("sketch", Sketch))
 
 
 def _at(mantissa: Array, power: Array, rank: Array) -> Array:
@@ -184,4 +187,6 @@ def _compare(one: tuple[Any, Any], two: tuple[Any, Any]) -> Any:
     """Return the sign of the difference of two scaled numbers."""
     common = np.maximum(one[1], two[1])
     with np.errstate(invalid="ignore"):
-        return np.sign(shifted(np.asarray(one[0]), one[1] - common) - shifted(np.asarray(two[0]), two[1] - common))
+        return np.sign(
+            shifted(np.asarray(one[0]), one[1] - common) - shifted(np.asarray(two[0]), two[1] - common)
+        )

@@ -28,6 +28,7 @@ Markov chain of k_l as in Hanin (2022, arXiv:2204.01058). The recursion for P an
 from __future__ import annotations
 
 import functools
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +55,9 @@ def why_no_control(network: Network) -> str:
     for number, layer in enumerate(network.layers, start=1):
         weight, bias = network.weight_law(number), network.bias_law(number)
         if weight.family != "normal" or weight.mean != 0.0:
-            return f"layer {number} has {layer.weights.name} weights, and control needs normal ones with mean 0"
+            return (
+                f"layer {number} has {layer.weights.name} weights, and control needs normal ones with mean 0"
+            )
         if bias.family not in ("normal", "constant"):
             return f"layer {number} has {layer.biases.name} biases, and control needs normal or constant ones"
     exponents = nominal_exponents(network)
@@ -90,7 +93,7 @@ def path(program: Program) -> Path:
     """Work out the path of a program, once per process."""
     steps = program.steps
     variances = [steps[0].weight.variance * float((program.x**2).sum()) + steps[0].bias.variance]
-    for step, after in zip(steps[:-1], steps[1:], strict=True):
+    for step, after in itertools.pairwise(steps):
         moments = step.activation.moments(variances[-1], step.bias.mean, fields=("second_moment",))
         size = float(moments.second_moment) * step.fan_out
         variances.append(after.weight.variance * size + after.bias.variance)
@@ -245,9 +248,7 @@ def _fraction(step: Step, name: str, k: Array) -> Array:
     else:
         intervals = step.inactive
     # Disjoint, so the probabilities add.
-    return np.sum([interval_probability(low, high, mean, k) for low, high in intervals], axis=0) + np.zeros(
-        k.shape
-    )
+    return sum((interval_probability(low, high, mean, k) for low, high in intervals), np.zeros(k.shape))
 
 
 def _typical_start(program: Program, k: float) -> float:

@@ -190,5 +190,7 @@ def _histograms(plan: Plan, statistics: Statistics) -> tuple[Histogram, ...]:
     exponents = nominal_exponents(plan.network)
     return tuple(
         Histogram(plan.network.case, number, grid(exponent), counts)
-        for number, (exponent, counts) in enumerate(zip(exponents, statistics.histogram, strict=True), start=1)
+        for number, (exponent, counts) in enumerate(
+            zip(exponents, statistics.histogram, strict=True), start=1
+        )
     )

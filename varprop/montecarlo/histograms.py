@@ -66,7 +66,8 @@ def count(z: Array, exponent: int, shift: Array | None = None) -> Array:
     array of int64, shape (BINS,)
     """
     if shift is not None and np.any(shift):
-        return np.sum([count(row, exponent - int(s)) for row, s in zip(z, shift, strict=True)], axis=0)
+        rows = zip(z, shift, strict=True)
+        return sum((count(row, exponent - int(s)) for row, s in rows), np.zeros(BINS, np.int64))
     keys = np.right_shift(z.reshape(-1).view(np.uint32), np.uint32(_SHIFT))
     both = np.bincount(keys, minlength=_KEYS).reshape(2, -1)
     # Bin 0 of a side collects everything nearer to zero, the last one everything beyond the grid.

@@ -7,6 +7,7 @@ the table is computed directly. So interpolation biases nothing by more than tha
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -58,7 +59,7 @@ class MomentMap:
             start, stop = np.log(low) - _MARGIN, np.log(high) + _MARGIN
             number = max(1, int(np.ceil((stop - start) / _WIDEST)))
             edges = np.linspace(start, stop, number + 1)
-            self._fit(list(zip(edges[:-1], edges[1:], strict=True)))
+            self._fit(list(itertools.pairwise(edges)))
 
     def exact(self, k: Array) -> Array:
         """Return the moments of `FIELDS` without interpolation, shape (fields, len(k))."""
@@ -86,13 +87,13 @@ class MomentMap:
             return np.zeros(len(FIELDS))
         step = 1e-4
         ends = self(np.array([k * np.exp(-step), k * np.exp(step)]))
-        return (ends[:, 1] - ends[:, 0]) / (2 * step * k)  # type: ignore[no-any-return]
+        return (ends[:, 1] - ends[:, 0]) / (2 * step * k)
 
     def _interpolated(self, place: Array, piece: Array) -> Array:
         left, right = self._left[piece], self._right[piece]
         x = (2 * place - left - right) / (right - left)
         coefficients = np.moveaxis(self._coefficients[piece], 0, -1)
-        return chebyshev.chebval(x, coefficients, tensor=False)  # type: ignore[no-any-return]
+        return chebyshev.chebval(x, coefficients, tensor=False)
 
     def _fit(self, todo: list[tuple[float, float]]) -> None:
         nodes = chebyshev.chebpts1(_NODES)

@@ -68,7 +68,9 @@ class Sketch:
         """Return the sketch of both sets of numbers."""
         level = np.maximum(self.level, other.level)
         key = np.concatenate([s.key >> (level - s.level)[s.cell] for s in (self, other)])
-        cell, count = (np.concatenate([getattr(s, name) for s in (self, other)]) for name in ("cell", "count"))
+        cell, count = (
+            np.concatenate([getattr(s, name) for s in (self, other)]) for name in ("cell", "count")
+        )
         return Sketch(*_joined(cell, key, count), level)._collapsed()
 
     def _collapsed(self) -> Sketch:

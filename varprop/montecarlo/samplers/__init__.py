@@ -19,7 +19,7 @@ from varprop.montecarlo.samplers.program import (
     group_sizes,
     keeps_weights,
 )
-from varprop.montecarlo.samplers.records import joined
+from varprop.montecarlo.samplers.records import Records, joined
 from varprop.montecarlo.samplers.reductions import NeedsDouble
 from varprop.montecarlo.samplers.walk import Maps, walk
 from varprop.montecarlo.samplers.watch import Watch
@@ -98,7 +98,8 @@ def sample_block(plan: Plan, block: Block) -> Statistics:
         chain = run_chain(program, rng, block.draws)
         return Statistics.of(chain.value, chain.exponent)
     control = plan.estimator == "control"
-    records, values = [], []
+    records: list[Records] = []
+    values: list[Records] = []
     histogram: Array | None = None
     dtype = np.dtype(np.float64 if program.double else np.float32)
     rounding = ROUNDING_DOUBLE

@@ -40,7 +40,9 @@ def why_not_chain(network: Network) -> str:
     for number, layer in enumerate(network.layers, start=1):
         weight, bias = network.weight_law(number), network.bias_law(number)
         if weight.family != "normal" or weight.mean != 0.0:
-            return f"layer {number} has {layer.weights.name} weights, and a chain needs normal ones with mean 0"
+            return (
+                f"layer {number} has {layer.weights.name} weights, and a chain needs normal ones with mean 0"
+            )
         if not (bias.deterministic and bias.mean == 0.0):
             return f"layer {number} has {layer.biases.name} biases, and a chain needs none"
         if layer.activation.slopes is None:
@@ -127,7 +129,7 @@ def _chi_square(rng: np.random.Generator, degrees: Array) -> Array:
 
 def _log2(x: Array) -> Array:
     with np.errstate(divide="ignore"):
-        return np.log2(x)  # type: ignore[no-any-return]
+        return np.log2(x)
 
 
 def _slopes(step: Step) -> tuple[float, float]:

@@ -161,7 +161,8 @@ class GaussianMap:
         along = np.matmul(self.g.swapaxes(-1, -2), delta) - self.factors.project(fresh)
         fresh += self.factors.expand(along)
         fresh *= fresh.dtype.type(self.std)
-        return fresh
+        result: Array = fresh
+        return result
 
 
 def random_numbers(step: Step, batch: int) -> int:

@@ -46,7 +46,8 @@ class Factors:
     def project(self, v: Array) -> Array:
         """Return Qᵀ v, float64."""
         if self.q is not None:
-            return np.matmul(self.q.swapaxes(-1, -2), v).astype(np.float64)
+            result: Array = np.matmul(self.q.swapaxes(-1, -2), v).astype(np.float64)
+            return result
         assert self.inverse is not None
         return np.matmul(self.inverse, np.matmul(self.x.swapaxes(-1, -2), v))  # type: ignore[no-any-return]
 
@@ -81,7 +82,8 @@ def factor_double(x: Array) -> tuple[Array, Array]:
     if batch >= rows:
         return np.broadcast_to(np.eye(rows), (len(wide), rows, rows)), wide
     q, r = np.linalg.qr(wide)
-    return q, r * wide.any(axis=1)[:, None, :]
+    used = np.asarray(wide.any(axis=1))
+    return q, r * used[:, None, :]
 
 
 def triangular(columns: Columns) -> Array:
@@ -91,7 +93,7 @@ def triangular(columns: Columns) -> Array:
         return x
     lower, length = _cholesky(columns)
     if lower is None:
-        r = np.linalg.qr(x.astype(np.float64, copy=False), mode="r") * (length > 0)[:, None, :]
+        r = np.asarray(np.linalg.qr(x.astype(np.float64, copy=False), mode="r")) * (length > 0)[:, None, :]
     else:
         r = lower.swapaxes(-1, -2) * length[:, None, :]
     return r.astype(x.dtype, copy=False)

@@ -52,7 +52,7 @@ class HaarVector:
         narrow = along.astype(delta.dtype)[:, None]
         rest = delta - inside * narrow
         size = np.sqrt(dot(rest, rest) + along**2 * dot(outside, outside))
-        result = self.q * narrow
+        result: Array = self.q * narrow
         if self.order > 1:
             fresh = self.noise.normal((len(delta), self.order))
             own = fresh[:, : self.columns]
@@ -85,7 +85,7 @@ class HaarMap:
             part = np.matmul(self.image.swapaxes(-1, -2), padded)
             padded -= np.matmul(self.image, part)
             along += part
-        result = np.matmul(self.q, along)
+        result: Array = np.matmul(self.q, along)
         free = min(batch, self.order - self.rank)
         if free:
             fresh = self._complement(self.noise.normal((draws, self.order, free)).astype(np.float64))
@@ -103,16 +103,17 @@ class HaarMap:
 def _square_root(e: Array, rows: int) -> Array:
     """Return S of shape (draws, rows, B) with SᵀS = eᵀe, whose rank is at most `rows`."""
     if rows == e.shape[2]:
-        return np.linalg.qr(e, mode="r")  # type: ignore[no-any-return]
+        return np.asarray(np.linalg.qr(e, mode="r"))
     _, s, vt = np.linalg.svd(e, full_matrices=False)
-    return s[:, :rows, None] * vt[:, :rows]
+    result: Array = s[:, :rows, None] * vt[:, :rows]
+    return result
 
 
 def _orthonormal(gaussian: Array) -> Array:
     """Return the Q of QR with the signs that make R's diagonal positive (Mezzadri 2007), float64."""
     q, r = np.linalg.qr(gaussian.astype(np.float64, copy=False))
     signs = np.where(np.diagonal(r, axis1=1, axis2=2) < 0, -1.0, 1.0)
-    return q * signs[:, None, :]  # type: ignore[no-any-return]
+    return q * signs[:, None, :]
 
 
 def _unit(v: Array) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -151,7 +152,7 @@ def bytes_per_draw(network: Network, sampler: str) -> int:
     inner = sum(widths[1:])
     held = 4 * batch * (4 * inner + widths[0])
     if sampler == "dense":
-        sizes = [4 * a * b for a, b in zip(widths[:-1], widths[1:], strict=True)]
+        sizes = [4 * a * b for a, b in itertools.pairwise(widths)]
         held += sum(sizes) if keeps_weights(network) else 2 * max(sizes)
     return held + 8 * 6 * batch * max(widths) + 16 * batch * batch
 
@@ -159,7 +160,7 @@ def bytes_per_draw(network: Network, sampler: str) -> int:
 def keeps_weights(network: Network) -> bool:
     """Say whether a draw's weight matrices are few enough to keep them for the way back."""
     widths = network.widths
-    return 4 * sum(a * b for a, b in zip(widths[:-1], widths[1:], strict=True)) <= _BYTES
+    return 4 * sum(a * b for a, b in itertools.pairwise(widths)) <= _BYTES
 
 
 def group_sizes(network: Network, sampler: str, draws: int) -> list[int]:

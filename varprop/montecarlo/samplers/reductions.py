@@ -25,7 +25,8 @@ class NeedsDouble(ArithmeticError):
 
 
 def _rowwise(a: Array, b: Array) -> Array:
-    return np.matmul(a[:, None, :], b[:, :, None])[:, 0, 0]
+    product: Array = np.matmul(a[:, None, :], b[:, :, None])[:, 0, 0]
+    return product
 
 
 _vecdot = getattr(np, "vecdot", _rowwise)
@@ -35,9 +36,10 @@ def dot(a: Array, b: Array) -> Array:
     """Return each draw's sum of products, float64 of shape (draws,); a, b of shape (draws, …), contiguous."""
     a, b = a.reshape(len(a), -1), b.reshape(len(b), -1)
     if a.shape[1] <= _PIECE:
-        return _vecdot(a, b).astype(np.float64)  # type: ignore[no-any-return]
+        return np.asarray(_vecdot(a, b), np.float64)
     starts = range(0, a.shape[1], _PIECE)
-    return sum(_vecdot(a[:, s : s + _PIECE], b[:, s : s + _PIECE]).astype(np.float64) for s in starts)  # type: ignore[return-value]
+    parts = (_vecdot(a[:, s : s + _PIECE], b[:, s : s + _PIECE]) for s in starts)
+    return sum(parts, np.zeros(len(a)))
 
 
 def total(a: Array) -> Array:
@@ -45,10 +47,10 @@ def total(a: Array) -> Array:
     a = a.reshape(len(a), -1)
     ones = np.ones(min(a.shape[1], _PIECE), a.dtype)
     if a.shape[1] <= _PIECE:
-        return (a @ ones).astype(np.float64)  # type: ignore[no-any-return]
+        return np.asarray(a @ ones, np.float64)
     starts = range(0, a.shape[1], _PIECE)
     parts = (a[:, s : s + _PIECE] for s in starts)
-    return sum((part @ ones[: part.shape[1]]).astype(np.float64) for part in parts)  # type: ignore[return-value]
+    return sum((part @ ones[: part.shape[1]] for part in parts), np.zeros(len(a)))
 
 
 def count(mask: NDArray[np.bool_]) -> Array:
@@ -108,7 +110,8 @@ class Columns:
     @functools.cached_property
     def gram(self) -> Array:
         """Inner products, float64 of shape (draws or 1, B, B), summed in the precision of the array."""
-        return np.matmul(self.distinct.swapaxes(-1, -2), self.distinct).astype(np.float64)
+        product: Array = np.matmul(self.distinct.swapaxes(-1, -2), self.distinct)
+        return product.astype(np.float64)
 
     @functools.cached_property
     def exact_gram(self) -> Array:

@@ -155,7 +155,7 @@ def weight_gradients(delta: Columns, h: Columns) -> tuple[Array, Array]:
 
 def rescaled(h: Array, shift: Array, mean_square: Array) -> tuple[Array, Array]:
     """Take powers of two out of the draws that are far from 1; exact zeros stay."""
-    if 1 / _NEAR < mean_square.min() and mean_square.max() < _NEAR:
+    if mean_square.min() > 1 / _NEAR and mean_square.max() < _NEAR:
         return h, shift
     usable = np.isfinite(mean_square) & (mean_square > 0)
     power = np.where(usable, np.frexp(np.sqrt(np.where(usable, mean_square, 1.0)))[1], 0).astype(np.int64)
