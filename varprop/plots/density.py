@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from varprop._validation import InputError
-from varprop.plots.frames import bare
 from varprop.plots.labels import label
 from varprop.plots.style import INK, MUTED, Look, looks
 
@@ -77,32 +76,11 @@ def density(
         import matplotlib.pyplot as plt
 
         ax = plt.gca()
-    look = look or looks([case])[case]
-    moments = None if predicted is None else _moments(predicted, case, layer)
-    measured = _histogram(simulated, case, layer)
-    if moments is None and measured is None:
+    law = _laws(predicted).get((case, layer))
+    measured = _measured(simulated).get((case, layer))
+    if law is None and measured is None:
         raise InputError("case", f"{case}, layer {layer}", "a case and layer of the tables")
-    scale = math.hypot(*moments) if moments is not None else 0.0
-    scale = scale if 0 < scale < math.inf or measured is None else _spread(measured)
-    half = reach if reach is not None else REACH * scale
-    half = half if 0 < half < math.inf else 1.0
-    if tails is not None:
-        _shade(ax, tails, half)
-    if measured is not None:
-        _bars(ax, measured, half, look)
-    if moments is not None and moments[1] > 0:
-        z = np.linspace(-half, half, 241)
-        mean, spread = moments
-        height = np.exp(-0.5 * ((z - mean) / spread) ** 2) / (spread * math.sqrt(2 * math.pi))
-        ax.plot(z, height, color=INK, linewidth=1.1)
-    elif scale == 0:  # all values the same: there is no density to draw
-        ax.axvline(moments[0] if moments else 0.0, color=INK, linewidth=1.1)
-    ax.set_xlim(-half, half)
-    ax.set_ylim(bottom=0)
-    ax.yaxis.set_visible(False)
-    ax.grid(False)
-    ax.spines["left"].set_visible(False)
-    return ax
+    return _draw(ax, law, measured, tails, look or looks([case])[case], reach)
 
 
 def density_panels(
@@ -141,69 +119,86 @@ def density_panels(
     """
     names, tails = names or {}, tails or {}
     styles = {**looks(cases), **(styles or {})}
+    laws, measured = _laws(predicted), _measured(simulated)
+    places = [(case, layer) for case in cases for layer in layers]
+    widest = max((_size(laws.get(p), measured.get(p)) for p in places), default=0.0)
+    reach = REACH * widest if same_reach and widest > 0 else None
     grid: Any = figure.subplots(len(cases), len(layers), squeeze=False)
-    reach = REACH * max(_reaches(predicted, simulated, cases, layers), default=1.0) if same_reach else None
-    for row, case in zip(grid, cases, strict=True):
-        for ax, layer in zip(row, layers, strict=True):
-            moments = None if predicted is None else _moments(predicted, case, layer)
-            if moments is None and _histogram(simulated, case, layer) is None:
-                ax.set_axis_off()
-                continue
-            density(
-                predicted,
-                simulated,
-                case=case,
-                layer=layer,
-                tails=tails.get((case, layer)),
-                look=styles[case],
-                reach=reach,
-                ax=ax,
-            )
-            _corner(ax, predicted, simulated, case, layer)
-        row[0].set_title(label(names.get(case, case)), fontsize=8.0, color=INK)
+    for ax, place in zip(grid.flat, places, strict=True):
+        law, counted = laws.get(place), measured.get(place)
+        if law is None and counted is None:
+            ax.set_axis_off()
+            continue
+        _draw(ax, law, counted, tails.get(place), styles[place[0]], reach)
+        corner = f"layer {place[1]}\nsd {_compact(law[1] if law else _size(None, counted))}"
+        ax.text(0.99, 0.97, corner, transform=ax.transAxes, ha="right", va="top", fontsize=7.0, color=MUTED)
+        _few_ticks(ax)
+    for ax, case in zip(grid[:, 0], cases, strict=True):
+        ax.set_title(label(names.get(case, case)), fontsize=8.0, color=INK)
     return figure
 
 
-def _moments(predicted: pd.DataFrame, case: str, layer: int) -> tuple[float, float] | None:
-    """Return predicted mean and standard deviation, or None where theory has none that a float can hold."""
-    predicted = bare(predicted)
-    rows = predicted[(predicted["case"] == case) & (predicted["layer"] == layer)]
-    values = dict(zip(rows["quantity"], rows["value"].astype(float), strict=True))
-    mean = values.get("preactivation_mean", math.nan)
-    variance = values.get("preactivation_variance", math.nan)
-    return (mean, math.sqrt(variance)) if math.isfinite(mean) and math.isfinite(variance) else None
+def _laws(predicted: pd.DataFrame | None) -> dict[tuple[str, int], tuple[float, float]]:
+    """Return predicted mean and standard deviation where both are finite, by case and layer."""
+    if predicted is None:
+        return {}
+    parts = []
+    for quantity in ("preactivation_mean", "preactivation_variance"):
+        rows = predicted.loc[predicted["quantity"] == quantity, ["case", "layer", "value"]]
+        parts.append({(str(case), int(layer)): float(v) for case, layer, v in rows.itertuples(index=False)})
+    means, variances = parts
+    return {
+        place: (mean, math.sqrt(variances[place]))
+        for place, mean in means.items()
+        if math.isfinite(mean) and math.isfinite(variances.get(place, math.nan))
+    }
 
 
-def _histogram(simulated: Measured, case: str, layer: int) -> Histogram | None:
-    """Return what was measured, in bins wide enough to draw; None where there is nothing."""
+def _measured(simulated: Measured) -> dict[tuple[str, int], Histogram]:
+    """Return the histograms that hold anything, by case and layer."""
     from varprop.montecarlo.histograms import histograms
 
     listed = () if simulated is None else simulated if isinstance(simulated, tuple) else histograms(simulated)
-    for found in listed:
-        if (found.case, found.layer) == (case, layer) and found.counts.any():
-            return found.coarse(smallest=100, finest=0.12)
-    return None
+    return {(found.case, found.layer): found for found in listed if found.counts[1:-1].any()}
 
 
-def _spread(measured: Histogram) -> float:
-    """Return the root second moment of the bins' middles."""
-    middles = (measured.edges[1:] + measured.edges[:-1]) / 2
-    return math.sqrt(float(measured.counts @ middles**2) / float(measured.counts.sum()))
+def _size(law: tuple[float, float] | None, measured: Histogram | None) -> float:
+    """Return the root second moment that theory gives or, failing that, the bins' middles."""
+    size = math.hypot(*law) if law is not None else 0.0
+    if 0 < size < math.inf or measured is None:
+        return size
+    middles = (measured.edges[2:-1] + measured.edges[1:-2]) / 2
+    counts = measured.counts[1:-1]
+    return math.sqrt(float(counts @ middles**2) / float(counts.sum()))
 
 
-def _reaches(
-    predicted: pd.DataFrame | None,
-    simulated: Measured,
-    cases: Iterable[str],
-    layers: Sequence[int],
-) -> list[float]:
-    found = []
-    for case in cases:
-        for layer in layers:
-            moments = None if predicted is None else _moments(predicted, case, layer)
-            measured = None if moments is not None else _histogram(simulated, case, layer)
-            found.append(math.hypot(*moments) if moments else _spread(measured) if measured else 0.0)
-    return [f for f in found if f > 0]
+def _draw(
+    ax: Axes,
+    law: tuple[float, float] | None,
+    measured: Histogram | None,
+    tails: tuple[float, float] | None,
+    look: Look,
+    reach: float | None,
+) -> Axes:
+    half = reach if reach is not None else REACH * _size(law, measured)
+    half = half if 0 < half < math.inf else 1.0
+    if tails is not None:
+        _shade(ax, tails, half)
+    if measured is not None:
+        _bars(ax, measured.coarse(smallest=100, finest=0.12), half, look)
+    if law is not None and law[1] > 0:
+        mean, spread = law
+        z = np.linspace(-half, half, 161)
+        height = np.exp(-0.5 * ((z - mean) / spread) ** 2) / (spread * math.sqrt(2 * math.pi))
+        ax.plot(z, height, color=INK, linewidth=1.1)
+    elif law is not None:  # all values the same: there is no density to draw
+        ax.axvline(law[0], color=INK, linewidth=1.1)
+    ax.set_xlim(-half, half)
+    ax.set_ylim(bottom=0)
+    ax.yaxis.set_visible(False)
+    ax.grid(False)
+    ax.spines["left"].set_visible(False)
+    return ax
 
 
 def _bars(ax: Axes, measured: Histogram, half: float, look: Look) -> None:
@@ -212,10 +207,9 @@ def _bars(ax: Axes, measured: Histogram, half: float, look: Look) -> None:
     if not inside.any():
         return
     first, last = np.flatnonzero(inside)[[0, -1]]
-    ax.stairs(
-        heights[first : last + 1],
-        measured.edges[first : last + 2],
-        fill=True,
+    ax.fill_between(
+        np.repeat(measured.edges[first : last + 2], 2)[1:-1],
+        np.repeat(heights[first : last + 1], 2),
         color=look.color,
         alpha=0.55,
         linewidth=0,
@@ -229,24 +223,6 @@ def _shade(ax: Axes, tails: tuple[float, float], half: float) -> None:
             ax.axvspan(start, stop, color=_SHADE, alpha=0.16, linewidth=0)
 
 
-def _corner(ax: Axes, predicted: pd.DataFrame | None, simulated: Measured, case: str, layer: int) -> None:
-    moments = None if predicted is None else _moments(predicted, case, layer)
-    measured = None if moments is not None else _histogram(simulated, case, layer)
-    spread = moments[1] if moments else _spread(measured) if measured else math.nan
-    ax.text(
-        0.99,
-        0.97,
-        f"layer {layer}\nsd {_compact(spread)}",
-        transform=ax.transAxes,
-        ha="right",
-        va="top",
-        fontsize=7.0,
-        color=MUTED,
-    )
-    ax.tick_params(axis="x", labelsize=7.0)
-    _few_ticks(ax)
-
-
 def _compact(value: float) -> str:
     return f"{value:.3g}" if 1e-3 <= value < 1e4 else f"{value:.1e}"
 
@@ -257,4 +233,5 @@ def _few_ticks(ax: Axes) -> None:
     size = 10.0 ** math.floor(math.log10(half))
     step = max(f * size for f in (1, 2, 5) if f * size <= 0.8 * half or f == 1)
     step = step if step <= half else size / 2
-    ax.set_xticks([-step, 0.0, step], [f"{-step:g}".replace("-", "−"), "0", f"{step:g}"])
+    ax.set_xticks([-step, 0.0, step], [f"{-step:g}".replace("-", "−", 1), "0", f"{step:g}"])
+    ax.tick_params(axis="x", labelsize=7.0)
