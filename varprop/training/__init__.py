@@ -8,6 +8,18 @@ from __future__ import annotations
 
 from varprop.training.breaking import symmetry
 from varprop.training.datasets import circles, moons, spirals, split
+from varprop.training.replication import Restarts, restarts, variance_components
 from varprop.training.trainer import Training, train
 
-__all__ = ["Training", "circles", "moons", "spirals", "split", "symmetry", "train"]
+__all__ = [
+    "Restarts",
+    "Training",
+    "circles",
+    "moons",
+    "restarts",
+    "spirals",
+    "split",
+    "symmetry",
+    "train",
+    "variance_components",
+]

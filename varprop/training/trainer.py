@@ -162,7 +162,7 @@ def train(
     >>> network = vp.mlp([10, 5, 1], "relu", "he_normal", input=circles(300), head="bce")
     >>> result = train(network, steps=100, learning_rate=0.01, seeds=3, record=50)
     >>> result.history.query("seed == 0")[["step", "loss"]].round(2).values.tolist()
-    [[0.0, 0.86], [50.0, 0.79], [100.0, 0.74]]
+    [[0.0, 0.84], [50.0, 0.77], [100.0, 0.74]]
     """
     network = trainable(network, data)
     total, per_epoch, batch_size = length(network.input.batch, steps, epochs, batch_size)
