@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -92,3 +94,15 @@ def test_table_lists_every_name_with_its_law():
     assert rows.loc["he_normal", "variance"] == 0.004
     assert rows.loc["torch.linear_default", "biases"] == "uniform_fan_in"
     assert not rows.isna().any(axis=None)
+
+
+def twice_uniform(fan_in, fan_out):
+    return vp.initializers.laws.uniform(-2.0 / fan_in, 2.0 / fan_in)
+
+
+def test_a_law_of_one_s_own():
+    own = vp.initializers.Initializer("twice_uniform", twice_uniform)
+    assert vp.initializer(own) is own
+    assert own.variance(4, 3) == 1 / 12
+    assert pickle.loads(pickle.dumps(own)).variance(4, 3) == 1 / 12
+    assert abs(own.sample((3, 4), rng=RNG)).max() <= 0.5
