@@ -131,13 +131,34 @@ def test_memory_is_checked_before_work_starts():
     assert not seen
 
 
-def test_memory_says_how_many_workers_would_fit(monkeypatch):
-    plan = engine.plan()
-    one = check_memory([plan], 2**40, workers=1, window=1)
-    with pytest.raises(InputError, match="or 2 instead of 50 workers"):
-        check_memory([plan], 3 * one, workers=50, window=1)
+def test_memory_says_how_many_threads_would_fit():
+    plan = engine.plan(width=1000, sampler="dense")
+    none, one, two = (check_memory([plan], 2**40, threads=n, window=1) for n in (0, 1, 2))
+    assert none < one < two
+    with pytest.raises(InputError, match="or 2 instead of 50 threads"):
+        check_memory([plan], two, threads=50, window=1)
     with pytest.raises(InputError, match="narrower layers"):
-        check_memory([plan], 2**20, workers=1, window=1)
+        check_memory([plan], 2**20, threads=1, window=1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "settings", [("conditional", 1000, 4, 8), ("dense", 1000, 4, 8), ("conditional", 60, 60, 2000)]
+)
+def test_memory_foreseen_is_not_exceeded(settings):
+    sampler, width, depth, draws = settings
+    script = (
+        "import resource, varprop as vp; from varprop.montecarlo import simulate_network; "
+        "from varprop.montecarlo.costs import check_memory; "
+        "from varprop.montecarlo.planning import make_plan; "
+        f"net = vp.mlp([{width}] * {depth}, 'tanh', 'lecun_normal', input=vp.gaussian({width}, 2)); "
+        f"plan = make_plan(net, draws={draws}, sampler='{sampler}'); "
+        f"simulate_network(net, draws={draws}, sampler='{sampler}'); "
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, check_memory([plan], 2**40, 1, 1))"
+    )
+    output = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    used, foreseen = map(int, output.split())
+    assert used <= foreseen
 
 
 @pytest.mark.slow
@@ -145,7 +166,7 @@ def test_peak_memory_does_not_grow_with_the_draws():
     """Resident memory of a run of 20 times the draws is the same within 15 %."""
     script = (
         "import resource, sys, varprop as vp; from varprop.montecarlo import simulate_network; "
-        "net = vp.mlp([200] * 10, 'tanh', 'lecun_normal', input=vp.gaussian(200, 2)); "
+        "net = vp.mlp([100] * 8, 'tanh', 'lecun_normal', input=vp.gaussian(100, 2)); "
         "simulate_network(net, draws=int(sys.argv[1])); "
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
     )
@@ -154,7 +175,7 @@ def test_peak_memory_does_not_grow_with_the_draws():
         run = [sys.executable, "-c", script, str(draws)]
         return int(subprocess.run(run, capture_output=True, text=True, check=True).stdout)
 
-    assert peak(20_000) < 1.15 * peak(1_000)
+    assert peak(10_000) < 1.15 * peak(500)
 
 
 def test_block_size_is_a_power_of_two_set_by_the_network():

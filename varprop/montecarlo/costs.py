@@ -54,42 +54,41 @@ def default_block_size(network: Network, sampler: str) -> int:
     return 1 << int(math.log2(draws))
 
 
-PROCESS = 160 * 2**20
+PROCESS = 140 * 2**20
 """Bytes of a Python process with NumPy, SciPy and pandas loaded."""
 
 _HISTOGRAM_BINS = 1000
 
 
-def check_memory(plans: Sequence[Plan], memory: int, workers: int, window: int) -> int:
-    """Return the bytes a run needs at most, or refuse it before it starts.
+def check_memory(plans: Sequence[Plan], memory: int, threads: int, window: int) -> int:
+    """Return the bytes that each process of a run needs at most, or refuse the run before it starts.
 
     Parameters
     ----------
     plans : sequence of Plan
         The run; its costliest plan decides.
     memory : int
-        Bytes allowed.
-    workers : int
-        Blocks computed at a time on this machine.
+        Bytes allowed to each process.
+    threads : int
+        Blocks computed at a time in this process; 0 if worker processes compute them, one each.
     window : int
-        Blocks under way or waiting to be merged.
+        Blocks under way or waiting to be merged here.
 
     Raises
     ------
     InputError
-        If more is needed; the message says how much, and how many workers would fit.
+        If more is needed; the message says how much, and what would fit.
     """
     from varprop.montecarlo import samplers
 
     block = max(samplers.working_bytes(plan) for plan in plans)
     waiting = window * max(statistics_bytes(plan) for plan in plans)
-    each = block + (PROCESS if workers > 1 else 0)
-    needed = PROCESS + waiting + workers * each
+    needed = PROCESS + max(waiting + threads * block, block)
     if needed <= memory:
         return needed
-    fits = int((memory - PROCESS - waiting) // (block + PROCESS))
-    if fits > 1 or PROCESS + waiting + block <= memory:
-        advice = f", or {max(fits, 1)} instead of {workers} workers"
+    fits = (memory - PROCESS - waiting) // block
+    if threads > 1 and fits >= 1:
+        advice = f", or {fits} instead of {threads} threads"
     else:
         advice = ", or narrower layers, or a sampler without weight matrices where it is exact"
     raise InputError("memory", described(spell_bytes(memory)), f"at least {spell_bytes(needed)}{advice}")

@@ -6,7 +6,7 @@ import contextlib
 import pickle
 import socket
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 
 from varprop._validation import InputError, check_integer
 from varprop.montecarlo.blocks import Plan
@@ -80,13 +80,9 @@ def count_workers(executor: Executor) -> int:
     return _WORKERS_UNKNOWN
 
 
-def local_workers(executor: Executor) -> int:
-    """Return how many blocks run at a time in the memory of one machine, as far as one can know.
-
-    The workers of a cluster have memory of their own; each must then be able to hold one block.
-    """
-    known = isinstance(executor, Here | ProcessPool | ThreadPoolExecutor | ProcessPoolExecutor)
-    return count_workers(executor) if known else 1
+def count_threads(executor: Executor) -> int:
+    """Return how many blocks run at a time in this process; 0 if other processes do the work."""
+    return count_workers(executor) if isinstance(executor, Here | ThreadPoolExecutor) else 0
 
 
 def window_of(executor: Executor) -> int:

@@ -12,7 +12,7 @@ from varprop._validation import InputError, check_integer
 from varprop.montecarlo.blocks import Plan
 from varprop.montecarlo.costs import check_memory
 from varprop.montecarlo.execution import execute
-from varprop.montecarlo.executors import Workers, local_workers, open_executor, window_of
+from varprop.montecarlo.executors import Workers, count_threads, open_executor, window_of
 from varprop.montecarlo.planning import make_plan
 from varprop.montecarlo.progress import Progress, Report
 from varprop.montecarlo.tables import content_digest, join_frames
@@ -69,7 +69,7 @@ def simulate_network(
     progress : callable, optional
         Called with a `varprop.montecarlo.progress.Report` after every block.
     memory : int
-        Bytes that the run may use, this process and all workers together. Checked before work starts.
+        Bytes that each process of the run may use, 1 GiB if not given. Checked before work starts.
     histogram : bool
         Whether histograms of the pre-activations come along.
     case : int
@@ -178,7 +178,7 @@ def simulate_plans(
     start = time.perf_counter()
     frames: list[pd.DataFrame] = []
     with open_executor(executor) as pool:
-        check_memory(plans, check_integer("memory", memory, minimum=1), local_workers(pool), window_of(pool))
+        check_memory(plans, check_integer("memory", memory, minimum=1), count_threads(pool), window_of(pool))
         with _open_store(store, plans, resume) as kept:
             meter = None if progress is None else Progress(plans, progress)
             for position, statistics in execute(plans, pool, store=kept, progress=meter):
