@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 
 from varprop._validation import InputError
 from varprop.activations import Activation
+from varprop.analytic.gaussian import gaussian_nodes
 from varprop.analytic.unit_law import UnitLaw
 
 Array = NDArray[np.float64]
@@ -105,13 +105,14 @@ def _continued(at: Array, near: Array, inward: float, beyond: Array) -> Array:
 
 
 def _mixed(phi: Activation, law: UnitLaw) -> Averages:
-    means, logs, weights = law.components()
-    variance = np.exp(np.clip(logs, -np.inf, _HIGHEST))
-    m = phi.moments(variance, mean=means, fields=("mean", "second_moment", "derivative_second_moment"))
-    average: Callable[[Array], Array] = lambda values: (weights * values).sum(axis=0)  # noqa: E731
-    return Averages(
-        average(m.mean), _log(average(m.second_moment)), _log(average(m.derivative_second_moment))
-    )
+    if law.bias.single:
+        variance = np.exp(np.minimum(law.log_variance, _HIGHEST))
+        m = phi.moments(variance, mean=law.mean, fields=("mean", "second_moment", "derivative_second_moment"))
+        return Averages(np.asarray(m.mean), _log(m.second_moment), _log(m.derivative_second_moment))
+    nodes = gaussian_nodes(law, phi.kinks)
+    value, slope = phi(nodes.z), phi.derivative(nodes.z)
+    square, slope_square = nodes.average(np.square(value)), nodes.average(np.square(slope))
+    return Averages(nodes.average(value), _log(square), _log(slope_square))
 
 
 def _log(values: object) -> Array:

@@ -12,6 +12,8 @@ of a layer are correlated, which is followed for a Gaussian pair and labelled ap
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -74,6 +76,12 @@ def _random_layer(
     means = averages(phi, unit)
     linear = phi.slopes is not None and phi.slopes[0] == phi.slopes[1]
     fair = phi.slopes is not None and exact.mirrored
+    if fair and not means.reason:
+        # Half of every symmetric law is on either side: E phi² = (a² + b²)/2 E z², in log space.
+        assert phi.slopes is not None
+        with np.errstate(divide="ignore"):
+            half = np.log(0.5 * (phi.slopes[0] ** 2 + phi.slopes[1] ** 2))
+        means = replace(means, log_second_moment=unit.log_total_variance + half)
     return LayerState(
         number, fan_in, width, phi, weights, biases, unit, means, exact,
         exact_mean=exact.law or (linear and exact.mean),

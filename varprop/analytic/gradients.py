@@ -22,6 +22,8 @@ class Gradients:
         Whether they hold at any width.
     reasons : tuple of str
         Assumptions that failed on the way.
+    log_weight_batch : ndarray or None
+        Logarithm of the squared gradient of the batch mean, shape (1,), where all gradients are known numbers.
     """
 
     log_preactivation: Array
@@ -31,6 +33,7 @@ class Gradients:
     exact_weight: bool
     exact_input: bool
     reasons: tuple[str, ...]
+    log_weight_batch: Array | None = None
 
 
 @dataclass(frozen=True)

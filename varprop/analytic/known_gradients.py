@@ -59,10 +59,24 @@ def known_gradients(known: list[KnownLayer], arriving: Arriving | None, start: S
         log_p = _log_mean(d + np.square(u)) + scale
         log_input = _log_mean(spread + np.square(direction)) + scale
         log_weight = log_p + layer.inputs.log_mean_square
-        found.append(Gradients(log_p, log_weight, log_input, exact, exact, exact, reasons))
+        whole = _batch_square(layer, u, scale) if start.values is not None and arriving is None else None
+        found.append(Gradients(log_p, log_weight, log_input, exact, exact, exact, reasons, whole))
         d, u, scale = _rescaled(spread, direction, scale)
         slopes = known[position - 1].slopes if position else slopes
     return found[::-1]
+
+
+def _batch_square(layer: KnownLayer, u: Array, scale: Array) -> Array:
+    """Logarithm of the mean square over entries of the batch-mean gradient, of known gradients u."""
+    h = layer.inputs
+    top = float((0.5 * scale + h.log_scale).max())
+    sized = u * np.exp(0.5 * scale + h.log_scale - top)
+    batch = u.shape[1]
+    # |sum_a u_a h_a^T|² from the two Gram matrices
+    total = float(np.sum((sized.T @ sized) * (h.values.T @ h.values)))
+    with np.errstate(divide="ignore"):
+        size = np.log(max(total, 0.0)) - np.log(batch**2 * u.shape[0] * h.values.shape[0])
+    return np.array([size + 2.0 * top])
 
 
 def _transposed(matrix: Array, d: Array, u: Array) -> tuple[Array, Array]:

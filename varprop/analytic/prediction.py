@@ -9,6 +9,7 @@ import numpy as np
 from varprop._validation import check_one_of, check_real
 from varprop.activations import DEFAULT_SHARE
 from varprop.analytic.backward import backward
+from varprop.analytic.batch import add_batch_entries
 from varprop.analytic.entries import Entry, Shift, joined, number, unpredicted
 from varprop.analytic.fluctuations import Fluctuation, backward_fluctuations, forward_fluctuations
 from varprop.analytic.forward import forward
@@ -42,7 +43,9 @@ def predict_network(network: Network, *, order: str = "best", share: float = DEF
     -------
     DataFrame
         One row per layer and quantity (`varprop.results.schema.PREDICTED_COLUMNS`); a row that cannot be
-        predicted has the value NaN and says why.
+        predicted has the value NaN and says why. A further column ``allowance`` says how far the truth may be
+        from the value at this width, in its unit: 0 for exact rows, the 1/n correction for infinite-width
+        ones, an estimate of the next order for corrected ones, NaN where unknown.
 
     Examples
     --------
@@ -73,9 +76,10 @@ def predict_network(network: Network, *, order: str = "best", share: float = DEF
                     "log_value": entry.log_value,
                     "order": entry.order,
                     "reason": entry.reason,
+                    "allowance": entry.allowance,
                 }
             )
-    return tidy(rows, PREDICTED_COLUMNS, {"order": order, "share": share})
+    return tidy(rows, (*PREDICTED_COLUMNS, "allowance"), {"order": order, "share": share})
 
 
 def predicted_entries(network: Network, order: str, share: float) -> list[dict[str, Entry]]:
@@ -93,8 +97,8 @@ def predicted_entries(network: Network, order: str, share: float) -> list[dict[s
         else:
             entries = random_entries(state, here, share, order)
         entries |= gradient_entries(gradient, there, order, note)
-        entries |= _batch_entries(network, entries)
         tables.append(entries)
+    add_batch_entries(network, states, gradients, head, tables)
     if head.loss is not None:
         tables[-1]["initial_loss"] = _loss(head, states[-1], finite[-1], order)
     if order == "exact":
@@ -109,17 +113,6 @@ def _loss(head: Start, last: KnownLayer | LayerState, finite: Fluctuation | None
     change = head.loss_first * finite.shift + head.loss_second * finite.second
     shift = Shift(change, order, float(np.max(finite.spread)), finite.reason)
     return number(head.loss, head.exact_loss, last.reasons, head.reason, shift, float(np.mean(head.loss)))
-
-
-def _batch_entries(network: Network, entries: dict[str, Entry]) -> dict[str, Entry]:
-    why = "needs the covariance of two inputs"
-    if network.input.batch == 1:
-        return {
-            "dead_fraction": entries["inactive_fraction"],
-            "gradient_weight_batch": entries["gradient_weight"],
-        }
-    names = ("dead_fraction", "gradient_weight_batch", "data_variance", "correlation")
-    return {name: unpredicted(why) for name in names}
 
 
 def _only_exact(entry: Entry) -> Entry:

@@ -1,0 +1,121 @@
+"""The quantities that need two inputs: data variance, correlation, dead fraction, batch-mean gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from varprop.analytic.covariance import Pairs, PairState
+from varprop.analytic.entries import Entry, moment, number, unpredicted
+from varprop.analytic.silent_units import LARGEST, silent_share
+from varprop.analytic.states import KnownLayer, LayerState
+
+Array = NDArray[np.float64]
+
+
+def data_variance(pair: PairState) -> Entry:
+    """Return the mean over pairs of E (z_a - z_b)²/2, which is the variance over inputs with B - 1 below."""
+    if pair.reason:
+        return unpredicted(pair.reason)
+    return _noted(moment(pair.log_distance, pair.exact, ()), pair)
+
+
+def correlation(state: KnownLayer | LayerState, pair: PairState, pairs: Pairs) -> Entry:
+    """Return the mean over pairs of E z_a z_b / sqrt(E z_a² E z_b²); pairs with a zero vector do not count."""
+    if pair.reason:
+        return unpredicted(pair.reason)
+    known = isinstance(state, KnownLayer)
+    logs = (
+        state.preactivations.log_mean_square
+        if isinstance(state, KnownLayer)
+        else state.unit.log_second_moment
+    )
+    i, j = pairs.first, pairs.second
+    usable = np.isfinite(logs[i]) & np.isfinite(logs[j])
+    if not usable.any():
+        return unpredicted("all pre-activations are 0: no correlation is defined")
+    with np.errstate(over="ignore", invalid="ignore"):
+        # (q_a + q_b)/2 - d over sqrt(q_a q_b)
+        half = 0.5 * (logs[i] - logs[j])
+        values = np.cosh(half) - np.exp(pair.log_distance - 0.5 * (logs[i] + logs[j]))
+    return _noted(number(np.clip(values[usable], -1.0, 1.0), known or pair.exact, ()), pair)
+
+
+def dead_fraction(state: LayerState, pair: PairState, pairs: Pairs) -> Entry:
+    """Return the probability that a unit is inactive for all inputs."""
+    intervals = state.activation.inactive
+    if not intervals:
+        return number(np.zeros(1), True, ())
+    if pair.reason:
+        return unpredicted(pair.reason)
+    batch = state.zero.size
+    if batch > LARGEST:
+        return unpredicted(f"an orthant probability of more than {LARGEST} inputs")
+    correlations = np.eye(batch)
+    correlations[pairs.first, pairs.second] = correlations[pairs.second, pairs.first] = 1.0 - pair.eps
+    means, logs, shares = state.unit.components()
+    share, error = 0.0, 0.0
+    for mean, log, extra, weight in zip(means, logs, state.unit.bias.extra, shares[:, 0], strict=True):
+        top = max(float(log.max()), -600.0)
+        root = np.exp(0.5 * (state.unit.log_variance - top))
+        covariance = correlations * np.outer(root, root) + extra * np.exp(-top)
+        scaled = [tuple(end * np.exp(-0.5 * top) for end in interval) for interval in intervals]
+        part, spread = silent_share(scaled, mean * np.exp(-0.5 * top), covariance)  # type: ignore[arg-type]
+        share, error = share + weight * part, error + weight * spread
+    exact = state.exact.law and pair.exact
+    entry = number(np.array([share]), exact and error == 0.0, _why_not(exact and error > 0.0, error))
+    return _noted(entry, pair)
+
+
+def _why_not(sampled: bool, error: float) -> tuple[str, ...]:
+    return (f"orthant probability by a lattice rule, to about {2.0 * error:.1e}",) if sampled else ()
+
+
+def known_dead_fraction(layer: KnownLayer) -> Entry:
+    """Return the share of units whose known pre-activations are inactive for all inputs."""
+    z = layer.preactivations
+    actual = z.values * np.exp(np.minimum(z.log_scale, 300.0))
+    return number(np.array([float(np.mean(layer.activation.is_inactive(actual).all(axis=1)))]), True, ())
+
+
+def batch_gradient(
+    log_squares: Array, products: Array, arriving: Array, pair: PairState, pairs: Pairs
+) -> Array:
+    """Return the logarithm of the expected square of a batch-mean weight gradient, shape (1,).
+
+    (1/B²) sum_ab E (delta_a delta_b) E (h_a h_b): the mean over entries for independent gradient and activation.
+
+    Parameters
+    ----------
+    log_squares, arriving : ndarray
+        Logarithms of E delta_a² and E h_a², shape (B,).
+    products : ndarray
+        E delta_a delta_b over the root of E delta_a² E delta_b², shape (pairs,).
+    """
+    i, j = pairs.first, pairs.second
+    top = float(np.max(log_squares)), float(np.max(arriving))
+    if not np.all(np.isfinite(top)):
+        return np.array([-np.inf if -np.inf in top else np.nan])
+    p, e = np.exp(log_squares - top[0]), np.exp(arriving - top[1])
+    with np.errstate(under="ignore"):
+        shared = 0.5 * (e[i] + e[j]) - np.exp(pair.arriving_log_distance - top[1])
+    total = float(p @ e + 2.0 * np.sum(products * np.sqrt(p[i] * p[j]) * shared))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        log_total = np.log(total / p.size**2) + sum(top) if total > 0.0 else -np.inf
+    return np.array([log_total])
+
+
+def gradient_products(
+    states: Sequence[KnownLayer | LayerState], pair_states: Sequence[PairState], top: Array
+) -> list[Array]:
+    """Return E delta_a delta_b over its geometric mean at every layer, from `top` at the last one, shape (pairs,)."""
+    found = [top]
+    for pair in reversed(pair_states[:-1]):
+        found.append(found[-1] * pair.slope_product)
+    return found[::-1]
+
+
+def _noted(entry: Entry, pair: PairState) -> Entry:
+    return entry.because(pair.note) if pair.note and entry.order != "exact" else entry
