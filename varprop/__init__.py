@@ -65,6 +65,9 @@ _HOME = {
     "varprop.analytic.phase": ("phase_diagram",),
     "varprop.analytic.solver": ("solve",),
     "varprop.montecarlo.spectra": ("measure_spectrum",),
+    "varprop.training": ("Training", "circles", "moons", "spirals", "split", "symmetry", "train"),
+    "varprop.auditing": ("assert_healthy", "audit", "audit_arrays"),
+    "varprop.diagnosis": ("diagnose",),
     "varprop.pipeline": ("compare", "load", "predict", "report", "simulate"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
