@@ -29,7 +29,7 @@ _PLAIN = {
 
 _WITH_ARGUMENTS: Mapping[type, Callable[[Any], str | None]] = {
     nn.LeakyReLU: lambda m: _leaky(m.negative_slope),
-    nn.PReLU: lambda m: _leaky(float(m.weight)) if m.weight.numel() == 1 else None,
+    nn.PReLU: lambda m: _leaky(float(m.weight.detach())) if m.weight.numel() == 1 else None,
     nn.ELU: lambda m: _spell("elu", alpha=(m.alpha, 1.0)),
     nn.CELU: lambda m: _spell("celu", alpha=(m.alpha, 1.0)),
     nn.GELU: lambda m: "gelu" if m.approximate == "none" else "gelu_tanh",

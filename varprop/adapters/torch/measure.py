@@ -182,9 +182,9 @@ class _Run:
             key = tracer.owners[name]
             exact = parameter.detach().double().reshape(-1)
             mean = float(exact.mean())
-            square = float(torch.linalg.vector_norm(exact)) ** 2 / exact.numel()
+            spread = float(torch.linalg.vector_norm(exact - mean)) / math.sqrt(exact.numel())
             self._recording.add(key[0], "parameter_mean", mean, key[1])
-            self._recording.add(key[0], "parameter_std", math.sqrt(max(square - mean**2, 0.0)), key[1])
+            self._recording.add(key[0], "parameter_std", spread, key[1])
             sample = self._samples.setdefault(key, Sample())
             if sample.count < _LAW_ENTRIES:
                 sample.add(parameter)
