@@ -112,13 +112,12 @@ class Differences:
 
 
 def find_kinks(function: Callable[[Array], Array], reach: float = 64.0) -> tuple[float, ...]:
-    """Find where `function` or its first derivative jumps in [-reach, reach].
+    """Find where `function` or one of its first two derivatives jumps in [-reach, reach].
 
-    A cell of a grid is suspect if the cubics through the four points on its left and on its right disagree in
-    it by more than the size of the fifth difference next door explains. A suspect cell is halved for as long
-    as the disagreement falls no faster than the first power of the cell's width, as at a kink, and acquitted
-    when it falls faster, as for a smooth function. Kinks closer together than 1/32, or weaker than 1e-6 in
-    slope, may be missed.
+    Cells of a grid whose fourth differences stand out from their neighbourhood are suspect. One zooms into a
+    suspect cell as long as its fourth differences exceed rounding; they fall with the width h of the cells like
+    h⁰ at a jump, h at a kink, h² where the curvature jumps, and h⁴ where the function is merely steep, which
+    tells the four apart. Places closer together than 1/8, or weaker than about 1e-6, may be missed.
     """
     with np.errstate(all="ignore"):
         return _find_kinks(function, reach)
@@ -132,55 +131,58 @@ def _find_kinks(function: Callable[[Array], Array], reach: float) -> tuple[float
     first = max(bad[grid[bad] < 0], default=-1) + 1
     last = min(bad[grid[bad] >= 0], default=grid.size)
     grid, values = grid[first:last], values[first:last]
-    scale = np.maximum.accumulate(np.abs(values)) + np.maximum.accumulate(np.abs(values[::-1]))[::-1]
     fourth = np.abs(np.diff(values, 4))
-    noise = 1e-13 * scale[2:-2]
+    size = np.max([np.abs(values[i : i + fourth.size]) for i in range(5)], axis=0)
     typical = np.median(np.stack([np.roll(fourth, k) for k in range(-12, 13)]), axis=0)
-    suspects = np.flatnonzero(fourth > 30 * typical + 100 * noise)
+    suspects = np.flatnonzero(fourth > 30 * typical + 1e-12 * size)
     found: list[float] = []
     for group in np.split(suspects, np.flatnonzero(np.diff(suspects) > 1) + 1) if suspects.size else []:
-        low, high = grid[group[0]], grid[group[-1] + 4]
-        kink = _pin(function, low, high)
-        if kink is not None:
+        kink = _pin(function, grid[group[0]], grid[group[-1] + 4])
+        if kink is not None and not (found and abs(kink - found[-1]) < 1e-6):
             found.append(kink)
-    return tuple(sorted(map(float, found)))
+    return tuple(found)
 
 
 def _pin(function: Callable[[Array], Array], low: float, high: float) -> float | None:
-    """Zoom into the point of strongest curvature; return it if it is a kink or a jump, None if smooth."""
-    steepness = []
+    """Zoom into the place of the largest fourth differences; return it unless the function is smooth there."""
+    steps: list[tuple[float, float]] = []
     while True:
         x = np.linspace(low, high, 33)
-        y = function(x)
-        bend = np.abs(np.diff(y, 2))
-        jump = np.abs(np.diff(y))
+        y = np.asarray(function(x))
+        fourth = np.abs(np.diff(y, 4))
+        at = int(fourth.argmax())
         width = x[1] - x[0]
-        at = int(bend.argmax())
-        steepness.append((width, float(bend[at])))
-        noise = 8 * np.finfo(float).eps * float(np.abs(y).max())
-        jumped = float(jump.max()) > 0.5 * float(jump.sum()) and float(jump.max()) > 1e3 * noise
-        if width < 1e-15 * max(1.0, abs(low)) * 8 or (bend[at] < 64 * noise and len(steepness) > 1):
+        noise = 16 * np.finfo(float).eps * float(np.abs(y).max())
+        if steps and fourth[at] < 8 * noise:
             break
-        low, high = (x[int(jump.argmax())], x[int(jump.argmax()) + 1]) if jumped else (x[at], x[at + 2])
-        if high - low <= 8 * np.spacing(max(abs(low), abs(high))):
+        steps.append((float(width), float(fourth[at])))
+        peaks = np.flatnonzero(fourth > 0.1 * fourth[at])
+        low, high = x[max(peaks[0], at - 4)], x[min(peaks[-1], at + 4) + 4]
+        if width <= 4 * np.spacing(max(abs(low), abs(high))) or len(steps) > 60:
             break
-    first, last = steepness[0], steepness[-1]
-    # bend ~ width at a kink, width⁰ at a jump, width² where smooth
-    rate = np.log(first[1] / max(last[1], 1e-300)) / np.log(first[0] / last[0]) if len(steepness) > 1 else 2.0
-    if rate > 1.5:
+        if high - low > 20 * width:  # nothing stands out: as good as smooth
+            return None
+    (h1, d1), (h2, d2) = steps[0], steps[-1]
+    order = np.log(d1 / d2) / np.log(h1 / h2) if len(steps) > 1 else 4.0
+    if order > 3:
         return None
-    middle = _intersect(function, low, high, last[0])
-    nearest = round(middle * 64) / 64
-    return nearest if abs(middle - nearest) < 1e-9 else middle
+    middle = (low + high) / 2 if order > 1.5 else _meet(function, low, high)
+    round_place = round(middle * 64) / 64
+    return float(round_place if abs(middle - round_place) < 1e-6 + (high - low) else middle)
 
 
-def _intersect(function: Callable[[Array], Array], low: float, high: float, width: float) -> float:
-    """Return where the tangent lines from both sides of [low, high] meet, its middle if they do not."""
-    reach = max(1e-5, 100 * width)
+def _meet(function: Callable[[Array], Array], low: float, high: float) -> float:
+    """Return where the lines from both sides of [low, high] meet, or the jump between them, to the last digit."""
+    reach = max(1e-5, 100 * (high - low))
     left, right = low - reach * np.array([1.0, 0.5]), high + reach * np.array([0.5, 1.0])
     (a1, a2), (b1, b2) = function(left), function(right)
     slope_left, slope_right = (a2 - a1) / (left[1] - left[0]), (b2 - b1) / (right[1] - right[0])
-    if slope_left == slope_right:
-        return (low + high) / 2
     meet = (a1 - b1 + slope_right * right[0] - slope_left * left[0]) / (slope_right - slope_left)
-    return float(meet) if low - width <= meet <= high + width else (low + high) / 2
+    if np.isfinite(meet) and low <= meet <= high:
+        return float(meet)
+    while True:  # a jump: halve towards the larger half of the rise
+        middle = low + (high - low) / 2
+        if middle in (low, high):
+            return float(high)
+        ends = np.asarray(function(np.array([low, middle, high])))
+        low, high = (low, middle) if abs(ends[1] - ends[0]) >= abs(ends[2] - ends[1]) else (middle, high)

@@ -11,7 +11,16 @@ from varprop._registry import spell
 from varprop._validation import check_real
 from varprop.activations.base import Activation, Array
 from varprop.activations.table import registry
-from varprop.moments.closed import ROOT_TWO_PI, ClosedForms, Pair, below, cubic_gap, upper_moments
+from varprop.moments.closed import (
+    ROOT_TWO_PI,
+    ClosedForms,
+    Pair,
+    below,
+    cubic_gap,
+    density,
+    ramp,
+    upper_moments,
+)
 
 
 def _identity(z: Array) -> Any:
@@ -138,6 +147,10 @@ def squared_relu() -> Activation:
                 "product": product,
                 "derivative_product": lambda p: 4 * _rectified_product(p),
             },
+            smoothed={
+                "mean": lambda m, s: (m * m + s * s) * below(m / s) + m * s * density(m / s),
+                "derivative_mean": lambda m, s: 2 * ramp(m, s),
+            },
         ),
     )
 
@@ -188,5 +201,9 @@ def _leaky_forms(a: float) -> ClosedForms:
             "z_phi_dphi": lambda q: two * q,
         },
         general=general,
+        smoothed={
+            "mean": lambda m, s: ramp(m, s) - a * ramp(-m, s),
+            "derivative_mean": lambda m, s: below(m / s) + a * below(-m / s),
+        },
         pair={"product": product, "derivative_product": derivative_product},
     )

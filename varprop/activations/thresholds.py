@@ -51,6 +51,7 @@ def step() -> Activation:
                     "variance": lambda q, m: above(q, m) * above(q, -m),
                 }
             ),
+            smoothed={"mean": lambda m, s: below(m / s), "derivative_mean": lambda m, s: 0 * m},
             pair={
                 "product": lambda p: np.arctan2(p.root, -p.c) / (2 * math.pi),
                 "derivative_product": lambda p: np.zeros_like(p.c),
@@ -89,6 +90,7 @@ def sign() -> Activation:
                     "variance": spread,
                 }
             ),
+            smoothed={"mean": lambda m, s: _erf_of(m, s * s), "derivative_mean": lambda m, s: 0 * m},
             pair={
                 "product": product,
                 "derivative_product": lambda p: np.zeros_like(p.c),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from varprop.moments.adaptive import expectation
 from varprop.moments.closed import FIELDS, PAIR_FIELDS, ClosedForms
 
-__all__ = ["FIELDS", "PAIR_FIELDS", "ClosedForms"]
+__all__ = ["FIELDS", "PAIR_FIELDS", "ClosedForms", "expectation"]

@@ -22,6 +22,7 @@ from varprop.moments.rule import NODES, WEIGHTS, Array
 from varprop.moments.univariate import METHODS, GaussianMoments
 
 _SLACK = 1e-9  # a covariance may exceed what its variances allow by this share of rounding
+_CANCELLED = 0.03  # share of the second moments below which their difference has lost too many digits
 _RADII, _RADIAL_WEIGHTS = (NODES + 1) / 2, WEIGHTS / 2
 
 
@@ -130,10 +131,12 @@ class GaussianPairs:
         form = self.moments.forms.pair.get("squared_difference")
         if form is not None and method != "quadrature":
             return np.asarray(form(pair))
-        if self._continuous:
-            return self._integrated_difference(pair, method)
         norms = self.norm("product", pair.q1) + self.norm("product", pair.q2)
-        return np.maximum(norms - 2 * self._mean("product", pair, method), 0.0)
+        result = np.maximum(norms - 2 * self._mean("product", pair, method), 0.0)
+        close = result < _CANCELLED * norms
+        if self._continuous and close.any():
+            result[close] = self._integrated_difference(_take(pair, close), method)
+        return result
 
     def _integrated_difference(self, pair: Pair, method: str) -> Array:
         """Integrate d/dc E phi(u) phi(v) = E phi'(u) phi'(v) (Price 1958) from correlation 1 down to rho.

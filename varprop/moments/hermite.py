@@ -39,8 +39,7 @@ def _damped_hermite(g: Array) -> Iterator[Array]:
 
     sqrt(k+1) h_{k+1} = g h_k - sqrt(k) h_{k-1}.
     """
-    before: Any = 0.0
-    row: Any = np.exp(-0.25 * g * g)
+    before, row = 0.0 * g, np.exp(-0.25 * g * g)
     for k in range(TERMS):
         yield row
         before, row = row, (g * row - np.sqrt(k) * before) / np.sqrt(k + 1)
@@ -77,11 +76,11 @@ def _at_kinks(function: Callable[[Array], Any], q: Array, kinks: Sequence[float]
     if not low:
         return result
     g, w = nodes_of(np.array(low), np.array(high))
-    direction = np.array(side)[:, None]
+    sides = np.array(side)[:, None]
     bell = w * np.array(sign)[:, None] * np.exp(-0.25 * g * g) / np.sqrt(2 * np.pi)
-    values = np.asarray(function(direction * np.sqrt(q)[owner, None] * g)) * bell
+    values = np.asarray(function(sides * np.sqrt(q)[owner, None] * g)) * bell
     for k, row in enumerate(_damped_hermite(g)):
-        panel = (values * row).sum(axis=1) * (np.array(side) if k % 2 else 1.0)
+        panel = (values * row).sum(axis=1) * (sides[:, 0] if k % 2 else 1.0)
         result[:, k] = np.bincount(owner, weights=panel, minlength=q.size)
     return result
 

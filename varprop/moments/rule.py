@@ -36,9 +36,21 @@ def roughness(values: Array) -> Array:
         The integrand, weight included, at the nodes.
     """
     top = np.abs(values).max(axis=-1)
-    high = np.abs(values @ _TAIL).sum(axis=-1)
+    with np.errstate(invalid="ignore"):
+        high = np.abs(values @ _TAIL).sum(axis=-1)
     result: Array = high / np.where(top > 0, top, 1.0)
     return result
+
+
+_RIGHT = _COEFFICIENTS.sum(axis=0)
+_LEFT = (_COEFFICIENTS * (-1.0) ** np.arange(POINTS)[:, None]).sum(axis=0)
+
+
+def end_values(values: Array) -> tuple[Array, Array]:
+    """Return what the polynomials through the values at the nodes give at -1 and 1."""
+    left: Array = values @ _LEFT
+    right: Array = values @ _RIGHT
+    return left, right
 
 
 def relative_error(rough: Array) -> Array:

@@ -15,12 +15,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from varprop.moments.rule import POINTS, RUNNING, Array, nodes_of, relative_error, roughness, scale_edges
+from varprop.moments.rule import (
+    POINTS,
+    RUNNING,
+    Array,
+    end_values,
+    nodes_of,
+    relative_error,
+    roughness,
+    scale_edges,
+)
 
 _SMALLEST, _REACH = 1e-10, 1.4e7
 _SIGMAS = 13.0  # the Gaussian density there is 1e-37
 _BUDGET = 3000
 _DEEPEST = 60
+_SEAM = 1e-10  # relative disagreement of neighbouring panels; it hides in a hundredth of their width
 _CHUNK = 1 << 21  # exponentials at a time
 _ROOT_TWO_PI = math.sqrt(2 * math.pi)
 
@@ -44,7 +54,7 @@ class Table:
     def __init__(
         self, value: Callable[[Array], Any], slope: Callable[[Array], Any], kinks: Sequence[float]
     ) -> None:
-        self._value, self._slope = value, slope
+        self._value, self._slope, self._kinks = value, slope, tuple(kinks)
         edges = {0.0, *scale_edges(_REACH, _SMALLEST), *(abs(k) for k in kinks)}
         grid = np.array(sorted(edges))
         low, high, reach = self._refine(grid[:-1], grid[1:])
@@ -78,7 +88,7 @@ class Table:
                 if low.size == 0 or low[-1] < 1e3:
                     return np.zeros(1), np.ones(1), 0.0
                 reach = float(high[-1])
-            bad = np.asarray(np.any(error > 1e-14, axis=0))
+            bad = np.asarray(np.any(error > 1e-14, axis=0)) | self._torn(low, high, values, running)
             if not bad.any():
                 return low, high, reach
             if depth == _DEEPEST or low.size + bad.sum() > _BUDGET:  # it oscillates, or is rough: end here
@@ -93,6 +103,17 @@ class Table:
             order = np.argsort(low)
             low, high = low[order], high[order]
             depth += 1
+
+    def _torn(self, low: Array, high: Array, values: Array, running: Array) -> npt.NDArray[np.bool_]:
+        """Find neighbours that do not meet: a jump hides between their edge and the nearest nodes."""
+        joint = np.all([np.abs(low[1:] - abs(k)) > 1e-12 * low[1:] for k in (0.0, *self._kinks)], axis=0)
+        left, right = end_values(values)
+        gap = np.abs(right[:, :-1] - left[:, 1:]) > _SEAM * running[:, 1:]
+        seam = joint & gap.any(axis=0)
+        torn = np.zeros(low.size, dtype=bool)
+        torn[1:] |= seam
+        torn[:-1] |= seam
+        return torn & (high - low > 1e-14 * high)
 
     def serves(self, q: Any) -> Any:
         """Say for which variances the table is valid."""

@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from varprop._validation import InputError, check_one_of, close_match
-from varprop.moments.adaptive import Panels, check_reached, gaussian_arguments, integrate, resolve
+from varprop.moments.adaptive import check_reached, gaussian_arguments
 from varprop.moments.closed import FIELDS, ClosedForms
+from varprop.moments.panels import Panels, integrate, resolve
 from varprop.moments.rule import RUNNING, Array, nodes_of
 from varprop.moments.table import Table, refined_rise
 
@@ -75,7 +76,8 @@ class GaussianMoments:
     @cached_property
     def table(self) -> Table:
         """The zero-mean table, built at first use."""
-        return Table(self.value, self.slope, self.kinks)
+        value, slope = (getattr(f, "unchecked", f) for f in (self.value, self.slope))
+        return Table(value, slope, self.kinks)
 
     def __call__(
         self,
