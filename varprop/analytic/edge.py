@@ -72,10 +72,10 @@ def edge_of_chaos(
     act = activation(phi)
     if q is not None and bias_variance is not None:
         raise InputError("q", q, "either q or bias_variance, not both")
+    points: list[tuple[float | None, float]] = []
     if q is not None:
         points = [(None, check_real("q", float(v), minimum=0.0, exclusive=True)) for v in np.atleast_1d(q)]
     else:
-        points = []
         for v in np.atleast_1d(0.0 if bias_variance is None else bias_variance):
             target = check_real("bias_variance", float(v), minimum=0.0)
             points += [(target, root) for root in _critical_lengths(act, target)]

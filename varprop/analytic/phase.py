@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.interpolate import CubicSpline, RectBivariateSpline
 
 from varprop._validation import InputError, check_real, described
 from varprop.activations import Activation, activation
@@ -137,21 +138,27 @@ def _attractors(act: Activation, w: Array, b: Array, start: float) -> Array:
     found = np.where(rising, above > 0, below >= 0)
     q = np.where(rising, np.inf, 0.0)
     lo, hi = nodes[np.clip(low, 0, nodes.size - 2)], nodes[np.clip(low, 0, nodes.size - 2) + 1]
-    x = np.sqrt(lo * hi)
-    for _ in range(8):
-        m = act.moments(x[found], fields=("second_moment", "z_phi_dphi"))
-        value = b[found] + w[found] * np.asarray(m.second_moment)
-        slope = w[found] * np.asarray(m.z_phi_dphi) / x[found]
-        step = (value - x[found]) / np.where(np.abs(1 - slope) > 1e-12, 1 - slope, 1.0)
-        new = x[found] + step
-        # Newton may leave the bracket near a tangency: fall back to the map itself, which is monotone.
-        new = np.where((new > lo[found]) & (new < hi[found]), new, np.clip(value, lo[found], hi[found]))
-        done = np.max(np.abs(new / x[found] - 1), initial=0.0) < 1e-14
-        x[found] = new
-        if done:
-            break
-    q[found] = x[found]
+    w, b, lo, hi = w[found], b[found], lo[found], hi[found]
+    x = _bisected(w, b, lo, hi, CubicSpline(np.log(nodes), np.log(square)))
+    for _ in range(2):  # Newton's method squares the spline's error of 1e-7 twice
+        m = act.moments(x, fields=("second_moment", "z_phi_dphi"))
+        value = b + w * np.asarray(m.second_moment)
+        slope = w * np.asarray(m.z_phi_dphi) / x
+        new = x + (value - x) / np.where(np.abs(1 - slope) > 1e-6, 1 - slope, 1.0)
+        # Near a tangency a step may leave the bracket: fall back to the map itself, which is monotone.
+        x = np.where((new > lo) & (new < hi), new, np.clip(value, lo, hi))
+    q[found] = x
     return q
+
+
+def _bisected(w: Array, b: Array, lo: Array, hi: Array, log_square: CubicSpline) -> Array:
+    """Roots of b + w V(q) = q between `lo` and `hi`, with V interpolated in the logarithms."""
+    below = b + w * np.exp(log_square(np.log(lo))) >= lo
+    for _ in range(40):
+        mid = np.sqrt(lo * hi)
+        same = (b + w * np.exp(log_square(np.log(mid))) >= mid) == below
+        lo, hi = np.where(same, mid, lo), np.where(same, hi, mid)
+    return np.asarray(np.sqrt(lo * hi))
 
 
 def _correlations(
@@ -162,8 +169,6 @@ def _correlations(
     chaotic = chi > 1 + 1e-9
     if not chaotic.any():
         return c_star, slope
-    from scipy.interpolate import RectBivariateSpline
-
     x = np.log(q[chaotic])
     pad = 1e-9 + 0.02 * (x.max() - x.min())
     xs = np.linspace(x.min() - pad, x.max() + pad, 48)

@@ -140,7 +140,7 @@ class Jacobian:
         mu1 = float(p @ d)
         height = 1e3 * max(self.upper_edge(), float(x.max()))
         zeta = x + 1j * height
-        w = mu1 * zeta / mean
+        w: Complex = np.asarray(mu1 * zeta / mean)
         for t in np.linspace(0, 1, 160):
             zeta = x + 1j * height ** (1 - t) * (1e-7 * x) ** t
             for _ in range(3):
@@ -155,7 +155,7 @@ class Jacobian:
                 gap -= 2j * math.pi * np.round(gap.imag / (2 * math.pi))
                 step = gap / log_slope
                 # A step longer than w itself would leave the branch.
-                w = w - step / np.maximum(1.0, 2 * np.abs(step / w))
+                w = np.asarray(w - step / np.maximum(1.0, 2 * np.abs(step / w)))
         _, m = self._map(w, d, p)
         return np.maximum(-((1 + m) / zeta).imag / math.pi, 0.0)
 
