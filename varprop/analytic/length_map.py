@@ -56,7 +56,8 @@ class LengthMap:
     def slope(self, q: Array | float) -> Array:
         """F'(q): the factor by which a small deviation of q grows a layer."""
         moments = self.activation.moments(q, fields=("z_phi_dphi",))
-        return self.weight_variance * np.asarray(moments.z_phi_dphi) / np.asarray(q, dtype=float)
+        slopes: Array = self.weight_variance * np.asarray(moments.z_phi_dphi) / np.asarray(q, dtype=float)
+        return slopes
 
     def chi(self, q: Array | float) -> Array:
         """chi_1(q): the factor by which the mean-square gradient grows a layer, from output to input."""
