@@ -11,10 +11,14 @@ from varprop.montecarlo import histograms
 from varprop.montecarlo.samplers.program import Program, Step
 from varprop.montecarlo.samplers.pseudo import pseudo_correlation, pseudo_variance
 from varprop.montecarlo.samplers.records import Records
-from varprop.montecarlo.samplers.reductions import count, dot, square_sum, total
+from varprop.montecarlo.samplers.reductions import NeedsDouble, count, dot, square_sum, total
 from varprop.montecarlo.scaled import shifted
 
 Array = NDArray[Any]
+
+# Binary exponents beyond which the squares of z, or z itself, leave the range of its precision.
+_SINGLE, _DOUBLE = 30, 400
+_NEAR_ZERO = 2.0**-300
 
 _STEEP = 1e-2
 """Mean squared slope from which an absolute error of 1e-7 in each slope is below 1e-5 of the mean."""
@@ -63,15 +67,40 @@ def measure(
         counts[number - 1] += _histogram(step, z, shift)
 
     if scaled and not step.homogeneous:
-        z, shift = shifted(z, shift[:, None, None]), np.zeros_like(shift)
-    value = step.activation(z)
-    slope, slopes, slopes_power = _slope(step, z, value)
+        value, slope, z, shift = _at_true_size(step, z, shift)
+        slopes, slopes_power = square_sum(slope)
+    else:
+        value = step.activation(z)
+        slope, slopes, slopes_power = _slope(step, z, value)
     _fractions(program, step, z, records)
     second, second_power = square_sum(value)
     records.put("activation_second_moment", number, second / size, second_power + 2 * shift)
     records.put("activation_mean", number, total(value) / size, shift)
     records.put("derivative_second_moment", number, slopes / size, slopes_power)
     return value, slope, shift, shifted(second / size, second_power)
+
+
+def _at_true_size(step: Step, z: Array, shift: Array) -> tuple[Array, Array, Array, Array]:
+    """Return phi, phi' and z of pre-activations ``z · 2**shift``, and the exponents that remain.
+
+    So near to 0 that squares would vanish, an activation with phi(0) = 0 and one-sided slopes there is its own
+    tangent on either side, and keeps the exponent.
+    """
+    if z.dtype == np.float32 and np.abs(shift).max() > _SINGLE:
+        raise NeedsDouble
+    probe = np.array([-1.0, 1.0])
+    near = step.activation(probe * _NEAR_ZERO), step.activation(probe * _NEAR_ZERO**2)
+    tangents = near[0] / _NEAR_ZERO
+    linear = np.allclose(tangents, near[1] / _NEAR_ZERO**2, rtol=1e-12, atol=0.0)
+    tiny = (shift < -_DOUBLE) & linear
+    kept = np.where(tiny, shift, 0)
+    true = shifted(z, np.where(tiny, 0, shift)[:, None, None])
+    value, slope = step.activation(true), step.activation.derivative(true)
+    if tiny.any():
+        value[tiny] = z[tiny] * np.where(z[tiny] < 0, tangents[0], tangents[1])
+        slope[tiny] = step.activation.derivative(np.sign(z[tiny]) * _NEAR_ZERO)
+        true[tiny] = shifted(z[tiny], shift[tiny, None, None])
+    return value, slope, true, kept
 
 
 def _slope(step: Step, z: Array, value: Array) -> tuple[Array, Array, Array | int]:
