@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import resource
 import subprocess
 import sys
+from pathlib import Path
 
 from tests.benchmarks.peers import Workload
+
+ROOT = Path(__file__).parents[2]
 
 
 def peak_mib(name: str, work: Workload, draws: int) -> float:
     """Return the peak resident MiB of a fresh process that runs the contender once."""
     width, depth = str(work.widths[0]), str(len(work.widths) - 1)
     command = [sys.executable, "-m", "tests.benchmarks.peak", name, width, depth, str(work.batch), work.law]
-    output = subprocess.run(
-        [*command, str(draws)], check=True, capture_output=True, text=True, env=os.environ
-    )
+    output = subprocess.run([*command, str(draws)], check=True, capture_output=True, text=True, cwd=ROOT)
     return float(output.stdout.split()[-1])
 
 

@@ -17,6 +17,7 @@ from varprop.montecarlo.blocks import Block, Plan
 from varprop.montecarlo.planning import make_plan
 
 FLAG = "VARPROP_TEST_FLAG"
+ROOT = Path(__file__).parents[2]
 
 
 def network(width: int = 12, depth: int = 3, batch: int = 2, **changes) -> vp.Network:

@@ -11,13 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.montecarlo import engine
 from tests.montecarlo.killable import NETWORK, SETTINGS
 from varprop.montecarlo import load_store, simulate_network
 
 
 def start(store, workers: int) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "tests.montecarlo.killable", str(store), str(workers)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=engine.ROOT
+    )
 
 
 def finish(store, workers: int) -> str:

@@ -159,7 +159,8 @@ def test_a_damaged_block_is_noticed_and_recomputed(path, monkeypatch):
         connection.execute("UPDATE blocks SET content = ? WHERE block = 2", (bytes(bad),))
     connection.close()
     computed = counted(monkeypatch)
-    again = simulate_network(engine.network(), **FAST, store=path)
+    with pytest.warns(RuntimeWarning, match=r"block 3 of .* is damaged and is computed again"):
+        again = simulate_network(engine.network(), **FAST, store=path)
     assert computed == [(0, 2)]
     assert digest(again) == digest(whole)
     assert blocks_in(path) == good
@@ -175,7 +176,8 @@ def test_a_bit_flipped_on_the_disk_is_noticed(path):
     assert place > 0
     raw[place + 40] ^= 0x10
     path.write_bytes(raw)
-    assert digest(simulate_network(engine.network(), **FAST, store=path)) == digest(whole)
+    with pytest.warns(RuntimeWarning, match="block 5"):
+        assert digest(simulate_network(engine.network(), **FAST, store=path)) == digest(whole)
 
 
 def test_exchanged_blocks_are_noticed(path, monkeypatch):
@@ -186,7 +188,8 @@ def test_exchanged_blocks_are_noticed(path, monkeypatch):
         connection.execute("UPDATE blocks SET block = 2 WHERE block = 100")
     connection.close()
     computed = counted(monkeypatch)
-    assert digest(simulate_network(engine.network(), **FAST, store=path)) == digest(whole)
+    with pytest.warns(RuntimeWarning, match="block 2 of"), pytest.warns(RuntimeWarning, match="block 3 of"):
+        assert digest(simulate_network(engine.network(), **FAST, store=path)) == digest(whole)
     assert computed == [(0, 1), (0, 2)]
 
 
@@ -201,7 +204,9 @@ def test_a_second_run_on_the_store_exits_clearly(path):
             "from tests.montecarlo import engine; from varprop.montecarlo.store import BlockStore; "
             f"BlockStore({str(path)!r}, [engine.plan()])"
         )
-        second = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+        second = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=engine.ROOT
+        )
         assert "no other run is using" in second.stderr.splitlines()[-1]
     BlockStore(path, plans).close()
 
@@ -271,7 +276,9 @@ def test_a_file_that_may_not_grow_is_said_and_old_blocks_are_intact(path):
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({path.stat().st_size}, {path.stat().st_size})); "
         f"simulate_network(engine.network(), **{FAST}, store={str(path)!r})"
     )
-    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    run = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=engine.ROOT
+    )
     assert run.returncode == 1
     assert "InputError: store: " in run.stderr.splitlines()[-1]
     assert blocks_in(path)[:2] == kept
@@ -362,7 +369,7 @@ def test_the_lock_is_given_back_by_kill_9(path):
         "from varprop.montecarlo.store import BlockStore; "
         f"BlockStore({str(path)!r}, [engine.plan()]); os.kill(os.getpid(), signal.SIGKILL)"
     )
-    run = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False, cwd=engine.ROOT)
     assert run.returncode == -9
     BlockStore(path, [engine.plan()]).close()
     assert list(path.parent.iterdir()) == [path]

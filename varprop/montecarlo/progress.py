@@ -64,8 +64,11 @@ class Progress:
         self._predicted = [draw_seconds(plan.network, plan.sampler) for plan in plans]
         self._left = [plan.draws for plan in plans]
         self._total = sum(len(plan) for plan in plans)
-        self._work = sum(p * d for p, d in zip(self._predicted, self._left, strict=True))
-        self._measured = [[0, 0.0] for _ in plans]
+        self._work = self._work_left = sum(
+            p * d for p, d in zip(self._predicted, self._left, strict=True)
+        )  # predicted seconds
+        self._begun: dict[int, tuple[int, float]] = {}  # measured draws and seconds of cases under way
+        self._busy = self._foreseen = 0.0  # seconds measured so far, and what had been predicted for them
         self._blocks = 0
         self._report = report
         self._clock = clock
@@ -74,27 +77,37 @@ class Progress:
 
     def finished(self, case: int, block: Block, seconds: float | None) -> None:
         """Count one block; `seconds` is None if it came out of a store."""
+        now = self._clock()
         self._blocks += 1
         self._left[case] -= block.draws
-        now = self._clock()
+        self._work_left -= self._predicted[case] * block.draws
         if seconds is not None:
             if self._first is None:
                 self._first = now - seconds
-            self._measured[case][0] += block.draws
-            self._measured[case][1] += seconds
-        elapsed = now - self._start
-        left = sum(p * d for p, d in zip(self._predicted, self._left, strict=True))
-        done = 1.0 if self._blocks == self._total else 1.0 - left / self._work
+            draws, spent = self._begun.get(case, (0, 0.0))
+            self._begun[case] = draws + block.draws, spent + seconds
+            self._busy += seconds
+            self._foreseen += self._predicted[case] * block.draws
+        if not self._left[case]:
+            self._begun.pop(case, None)
+        last = self._blocks == self._total
         self._report(
-            Report(self._labels[case], self._blocks, self._total, done, elapsed, self._remaining(now))
+            Report(
+                case=self._labels[case],
+                blocks=self._blocks,
+                total=self._total,
+                fraction=1.0 if last else 1.0 - self._work_left / self._work,
+                elapsed=now - self._start,
+                remaining=0.0 if last else self._remaining(now),
+            )
         )
 
     def _remaining(self, now: float) -> float | None:
-        busy = sum(seconds for _, seconds in self._measured)
-        foreseen = sum(n * p for (n, _), p in zip(self._measured, self._predicted, strict=True))
-        if self._first is None or busy <= 0:
-            return 0.0 if self._blocks == self._total else None
-        work = 0.0
-        for (n, seconds), predicted, left in zip(self._measured, self._predicted, self._left, strict=True):
-            work += left * (seconds / n if n else predicted * busy / foreseen)
-        return work * (now - self._first) / busy
+        if self._first is None or self._busy <= 0:
+            return None
+        measured, unmeasured = 0.0, self._work_left
+        for case, (draws, spent) in self._begun.items():
+            measured += self._left[case] * spent / draws
+            unmeasured -= self._left[case] * self._predicted[case]
+        work = measured + max(unmeasured, 0.0) * self._busy / self._foreseen
+        return work * (now - self._first) / self._busy

@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import sqlite3
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -71,7 +72,6 @@ class BlockStore:
 
     def __init__(self, path: str | os.PathLike[str], plans: Sequence[Plan], *, resume: bool = True) -> None:
         self.path = Path(path)
-        self.damaged: list[tuple[int, int]] = []
         self._plans = list(plans)
         self._positions = {id(plan): position for position, plan in enumerate(plans)}
         self._facts = [json.dumps(plan.facts(), sort_keys=True) for plan in plans]
@@ -109,7 +109,7 @@ class BlockStore:
             self._connection.close()
 
     def get(self, plan: Plan, block: Block) -> Statistics | None:
-        """Return a finished block, or None if it is missing or damaged (`damaged` then lists it)."""
+        """Return a finished block, or None if it is missing or damaged (with a warning)."""
         from varprop.montecarlo.statistics import Statistics
 
         position = self._positions[id(plan)]
@@ -122,7 +122,11 @@ class BlockStore:
             return None
         checksum, content = row
         if not isinstance(content, bytes) or checksum != self._checksum(plan, block, content):
-            self.damaged.append((position, block.index))
+            warnings.warn(
+                f"block {block.index + 1} of {plan.network.case} in {self.path} is damaged and is computed again",
+                RuntimeWarning,
+                stacklevel=2,
+            )
             return None
         return Statistics.from_bytes(content)
 
