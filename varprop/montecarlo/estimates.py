@@ -104,12 +104,12 @@ def _columns(plan: Plan, statistics: Statistics) -> dict[str, Any]:
     lost = statistics.cells.overflows > 0
     value = np.where(lost, np.inf, moments.value())
     error = np.where(lost, np.nan, np.maximum(moments.std_error(), _floor(plan, statistics, value)))
-    half = stdtrit(np.maximum(moments.count - 1, 1), (1 + CONFIDENCE) / 2) * error
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         before = _variance(statistics.plain)
         after = _variance(moments) * 4.0 ** np.clip(moments.exponent - statistics.plain.exponent, -500, 500)
         ratio = np.where(after > 0, before / after, np.where(before > 0, np.inf, 1.0))
         scatter = np.sqrt(logs.spread / np.maximum(logs.count - 1, 1)) * np.exp2(logs.exponent.astype(float))
+        half = stdtrit(np.maximum(moments.count - 1, 1), (1 + CONFIDENCE) / 2) * error
         low, high = value - half, value + half
     return {
         "value": value.tolist(),
