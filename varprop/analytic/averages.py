@@ -50,8 +50,13 @@ def averages(phi: Activation, law: UnitLaw) -> Averages:
             return _homogeneous(phi, law) if phi.slopes is not None else _centred(phi, law)
         return _mixed(phi, law)
     except InputError as error:
-        unknown = np.full(law.mean.shape, np.nan)
-        return Averages(unknown, unknown, unknown, str(error))
+        return no_averages(law.mean.size, str(error))
+
+
+def no_averages(batch: int, reason: str) -> Averages:
+    """Return averages that are not known, because of `reason`."""
+    unknown = np.full(batch, np.nan)
+    return Averages(unknown, unknown, unknown, reason)
 
 
 def _homogeneous(phi: Activation, law: UnitLaw) -> Averages:

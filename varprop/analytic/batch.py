@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from varprop.analytic.batch_rows import (
 )
 from varprop.analytic.covariance import LARGEST_BATCH, Pairs, PairState, pair_states
 from varprop.analytic.entries import Entry, moment, unpredicted
+from varprop.analytic.fluctuations import GradientFluctuation
 from varprop.analytic.gradients import Gradients
 from varprop.analytic.head_pairs import head_products
 from varprop.analytic.head_start import Start
@@ -34,6 +36,7 @@ def add_batch_entries(
     network: Network,
     states: States,
     gradients: Sequence[Gradients],
+    finite: Sequence[GradientFluctuation | None],
     head: Start,
     tables: list[dict[str, Entry]],
 ) -> None:
@@ -52,7 +55,7 @@ def add_batch_entries(
         return
     pairs = Pairs.of(batch)
     pair_list = pair_states(states, input_values(network.input.array()), pairs)
-    batch_gradients = _gradients(network, states, gradients, head, pair_list, pairs, tables)
+    batch_gradients = _gradients(network, states, gradients, head, pair_list, pairs, tables, finite)
     for state, pair, table, gradient in zip(states, pair_list, tables, batch_gradients, strict=True):
         table["data_variance"] = data_variance(pair)
         table["correlation"] = correlation(state, pair, pairs)
@@ -72,6 +75,7 @@ def _gradients(
     pair_list: Sequence[PairState],
     pairs: Pairs,
     tables: Sequence[dict[str, Entry]],
+    finite: Sequence[GradientFluctuation | None],
 ) -> list[Entry]:
     batch, last = network.input.batch, states[-1]
     if network.head.kind == "unit":
@@ -82,13 +86,24 @@ def _gradients(
     top, note = head_products(network, last, head, pair_list[-1], pairs)
     products = gradient_products(states, pair_list, top)
     found: list[Entry] = []
-    for state, gradient, pair, product in zip(states, gradients, pair_list, products, strict=True):
+    rate = sum(1.0 / state.width for state in states[:-1])
+    for state, gradient, pair, product, own in zip(
+        states, gradients, pair_list, products, finite, strict=True
+    ):
         if isinstance(state, KnownLayer) or np.isnan(product).any():
             why = note or pair.reason or "no pair rule for layers without randomness below random ones"
             found.append(unpredicted(why))
             continue
-        logs = batch_gradient(gradient.log_preactivation, product, state.arriving_log_square, pair, pairs)
-        found.append(moment(logs, False, gradient.reasons).because(note))
+        arriving = state.arriving_log_square
+        logs = batch_gradient(gradient.log_preactivation, product, arriving, pair, pairs)
+        entry = moment(logs, False, gradient.reasons)
+        # What finite width does to one example's gradient it does to the batch's; and inner products of two
+        # inputs fluctuate by their whole size over the width, however small they are on average.
+        gross = batch_gradient(gradient.log_preactivation, np.ones_like(product), arriving, None, pairs)
+        size = float(np.max(np.abs(np.expm1(own.weight)))) if own is not None else np.nan
+        with np.errstate(over="ignore"):
+            allowance = float(entry.value * size + rate * np.exp(gross[0]))
+        found.append(replace(entry, allowance=allowance).because(note))
     return found
 
 

@@ -48,8 +48,8 @@ def dead_fraction(state: LayerState, pair: PairState, pairs: Pairs) -> Entry:
     intervals = state.activation.inactive
     if not intervals:
         return number(np.zeros(1), True, ())
-    if pair.reason:
-        return unpredicted(pair.reason)
+    if pair.reason or state.averages.reason:
+        return unpredicted(pair.reason or state.averages.reason)
     batch = state.zero.size
     if batch > LARGEST:
         return unpredicted(f"an orthant probability of more than {LARGEST} inputs")
@@ -81,7 +81,7 @@ def known_dead_fraction(layer: KnownLayer) -> Entry:
 
 
 def batch_gradient(
-    log_squares: Array, products: Array, arriving: Array, pair: PairState, pairs: Pairs
+    log_squares: Array, products: Array, arriving: Array, pair: PairState | None, pairs: Pairs
 ) -> Array:
     """Return the logarithm of the expected square of a batch-mean weight gradient, shape (1,).
 
@@ -93,6 +93,8 @@ def batch_gradient(
         Logarithms of E delta_a² and E h_a², shape (B,).
     products : ndarray
         E delta_a delta_b over the root of E delta_a² E delta_b², shape (pairs,).
+    pair : PairState or None
+        How far apart the inputs are; None for inputs all alike.
     """
     i, j = pairs.first, pairs.second
     top = float(np.max(log_squares)), float(np.max(arriving))
@@ -100,7 +102,8 @@ def batch_gradient(
         return np.array([-np.inf if -np.inf in top else np.nan])
     p, e = np.exp(log_squares - top[0]), np.exp(arriving - top[1])
     with np.errstate(under="ignore"):
-        shared = 0.5 * (e[i] + e[j]) - np.exp(pair.arriving_log_distance - top[1])
+        apart = 0.0 if pair is None else np.exp(pair.arriving_log_distance - top[1])
+        shared = 0.5 * (e[i] + e[j]) - apart
     total = float(p @ e + 2.0 * np.sum(products * np.sqrt(p[i] * p[j]) * shared))
     with np.errstate(divide="ignore", invalid="ignore"):
         log_total = np.log(total / p.size**2) + sum(top) if total > 0.0 else -np.inf

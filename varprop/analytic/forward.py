@@ -12,13 +12,13 @@ of a layer are correlated, which is followed for a Gaussian pair and labelled ap
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from varprop.activations import Activation
-from varprop.analytic.averages import averages
+from varprop.analytic.averages import averages, no_averages
 from varprop.analytic.common import shared_average
 from varprop.analytic.known import input_values, known_layer
 from varprop.analytic.states import Exact, Known, KnownLayer, LayerState
@@ -52,6 +52,24 @@ def forward(network: Network) -> list[KnownLayer | LayerState]:
     return states
 
 
+@dataclass(frozen=True)
+class _Arrived:
+    """What the weights make of a layer's inputs, before the biases' own law; names as in `LayerState`.
+
+    ``unknown`` says why the law of a unit is not known at all.
+    """
+
+    mean: Array
+    log_variance: Array
+    kurtosis: Array
+    common: Array
+    exact: Exact
+    shape_reason: str = ""
+    reasons: tuple[str, ...] = ()
+    uneven: Array | float = 0.0
+    unknown: str = ""
+
+
 def _random_layer(
     number: int,
     fan_in: int,
@@ -62,18 +80,17 @@ def _random_layer(
     phi: Activation,
 ) -> LayerState:
     if isinstance(below, Known):
-        mean, log_variance, kurtosis, exact, shape_reason, reasons = _from_known(weights, biases, below)
-        common = np.zeros_like(mean)
+        arrived = _from_known(weights, biases, below)
         arrives_zero = np.isneginf(below.log_mean_square).astype(np.float64)
     else:
-        mean, log_variance, common, exact, reasons = _from_random(fan_in, weights, biases, below)
-        kurtosis, shape_reason = np.zeros_like(mean), ""
+        arrived = _from_random(fan_in, weights, biases, below)
         arrives_zero = _all_zero(below)
-    unit = _unit_law(mean, log_variance, kurtosis, biases)
+    exact, unit = arrived.exact, _unit_law(arrived, biases)
     # A fixed bias of 0 lets a silent layer below silence this one; any other bias keeps it awake.
     silent = biases.deterministic and biases.mean == 0.0
-    zero = np.where(silent, 1.0 if weights.second_moment == 0.0 else arrives_zero, 0.0)
-    means = averages(phi, unit)
+    nothing = np.zeros_like(arrived.mean)
+    zero = nothing if not silent else nothing + 1.0 if weights.second_moment == 0.0 else arrives_zero
+    means = averages(phi, unit) if not arrived.unknown else no_averages(nothing.size, arrived.unknown)
     linear = phi.slopes is not None and phi.slopes[0] == phi.slopes[1]
     fair = phi.slopes is not None and exact.mirrored
     if fair and not means.reason:
@@ -87,23 +104,25 @@ def _random_layer(
         exact_mean=exact.law or (linear and exact.mean),
         exact_second_moment=exact.law or ((fair or linear) and exact.variance and exact.mean),
         exact_derivative=exact.law or linear or (fair and _no_atoms(weights, biases)),
-        zero=zero, common=common,
+        zero=zero, common=arrived.common,
         arriving_log_square=below.log_mean_square if isinstance(below, Known) else below.averages.log_second_moment,
         arriving_exact=isinstance(below, Known) or below.exact_second_moment,
-        first=isinstance(below, Known), no_atoms=_no_atoms(weights, biases), shape_reason=shape_reason, reasons=reasons,
+        first=isinstance(below, Known), no_atoms=_no_atoms(weights, biases), shape_reason=arrived.shape_reason, reasons=arrived.reasons,
     )  # fmt: skip
 
 
-def _unit_law(mean: Array, log_variance: Array, kurtosis: Array, biases: Law) -> UnitLaw:
+def _unit_law(arrived: _Arrived, biases: Law) -> UnitLaw:
+    mean, log_variance, kurtosis = arrived.mean, arrived.log_variance, arrived.kurtosis
     if biases.deterministic or biases.gaussian:
         added = biases.variance if biases.gaussian else 0.0
         with np.errstate(divide="ignore"):
             total = np.logaddexp(log_variance, np.log(added))
         share = np.where(np.isneginf(log_variance), 0.0, np.exp(2.0 * (log_variance - _finite(total))))
-        return UnitLaw(mean, total, bias_mixture(biases, 0.0) if not added else _POINT, 0.0, kurtosis * share)
+        return UnitLaw(mean, total, _POINT, 0.0, kurtosis * share, arrived.uneven)
     finite = log_variance[np.isfinite(log_variance)]
     spread = float(np.exp(0.5 * finite.min())) if finite.size == log_variance.size else 0.0
-    return UnitLaw(mean, log_variance, bias_mixture(biases, spread), biases.variance, kurtosis)
+    mixture = bias_mixture(biases, spread)
+    return UnitLaw(mean, log_variance, mixture, biases.variance, kurtosis, arrived.uneven)
 
 
 _POINT = bias_mixture(Law("constant", 0.0, 0.0, 0.0, True, False, True, True, False, (("value", 0.0),)), 0.0)
@@ -113,9 +132,7 @@ def _finite(logs: Array) -> Array:
     return np.where(np.isneginf(logs), 0.0, logs)
 
 
-def _from_known(
-    weights: Law, biases: Law, below: Known
-) -> tuple[Array, Array, Array, Exact, str, tuple[str, ...]]:
+def _from_known(weights: Law, biases: Law, below: Known) -> _Arrived:
     n = below.values.shape[0]
     with np.errstate(over="ignore", divide="ignore"):
         mean = weights.mean * n * below.mean + biases.mean
@@ -127,60 +144,71 @@ def _from_known(
     if weights.family != "orthogonal":
         share = np.square(squares).sum(axis=0) / np.square(np.where(total == 0.0, 1.0, total))
     kurtosis = weights.excess_kurtosis * np.where(total == 0.0, 0.0, share)
-    reasons: tuple[str, ...] = ()
-    if weights.family == "identity":
-        reasons = ("units of an identity layer have different means",)
     gaussian = weights.gaussian or weights.deterministic
     exact = Exact(
         mean=True,
         variance=True,
-        law=gaussian and mixture_is_exact(biases) and not reasons,
+        law=gaussian and mixture_is_exact(biases) and weights.family != "identity",
         mirrored=weights.symmetric and biases.symmetric,
     )
     shape = "" if gaussian else f"the weights are {weights.family.replace('_', ' ')}, not Gaussian"
-    return mean, log_variance, kurtosis, exact, shape, reasons
+    if weights.family != "identity":
+        return _Arrived(mean, log_variance, kurtosis, np.zeros_like(mean), exact, shape)
+    with np.errstate(over="ignore"):
+        actual = below.values * np.exp(below.log_scale)
+        second = weights.second_moment * n * np.mean(np.square(actual), axis=0)
+    uneven = np.maximum(second - np.square(mean - biases.mean), 0.0)
+    return _Arrived(mean, log_variance, kurtosis, np.zeros_like(mean), exact, shape, (), uneven, _NO_SUMS)
 
 
-def _from_random(
-    fan_in: int, weights: Law, biases: Law, below: LayerState
-) -> tuple[Array, Array, Array, Exact, tuple[str, ...]]:
+def _from_random(fan_in: int, weights: Law, biases: Law, below: LayerState) -> _Arrived:
     second, shape = below.averages.log_second_moment, below.averages.mean.shape
     mirrored = weights.symmetric and biases.symmetric
+    nothing = np.zeros(shape)
     if weights.second_moment == 0.0:
         exact = Exact(mean=True, variance=True, law=mixture_is_exact(biases), mirrored=mirrored)
-        return np.full(shape, biases.mean), np.full(shape, -np.inf), np.zeros(shape), exact, ()
+        return _Arrived(np.full(shape, biases.mean), np.full(shape, -np.inf), nothing, nothing, exact)
     if weights.family == "identity":
         return _through_identity(fan_in, weights, biases, below)
     with np.errstate(divide="ignore"):
         log_variance = np.log(weights.variance * fan_in) + second
     exact = Exact(mean=True, variance=below.exact_second_moment, law=False, mirrored=mirrored)
     if weights.mean == 0.0:
-        return np.full(shape, biases.mean), log_variance, np.zeros(shape), exact, below.reasons
+        level = np.full(shape, biases.mean)
+        return _Arrived(
+            level, log_variance, nothing, nothing, exact, "", below.reasons, 0.0, below.averages.reason
+        )
     h = below.averages.mean
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         alone = np.exp(second) - np.square(h)
-        together = shared_average(below, "mean") - np.square(h)
+        together = nothing if below.averages.reason else shared_average(below, "mean") - np.square(h)
         common = weights.mean**2 * fan_in * (np.maximum(alone, 0.0) + (fan_in - 1) * together)
         log_variance = np.logaddexp(log_variance, np.log(common))
         mean = weights.mean * fan_in * h + biases.mean
     # Units of a first random layer are independent, so the sum's variance is the sum of theirs.
     independent = below.first and below.weights.iid
     exact = Exact(below.exact_mean, below.exact_second_moment and independent, law=False, mirrored=False)
-    reason = f"weights of layer {below.number + 1} have a mean"
-    return mean, log_variance, common, exact, (*below.reasons, reason)
+    reasons = (*below.reasons, f"weights of layer {below.number + 1} have a mean")
+    return _Arrived(mean, log_variance, nothing, common, exact, "", reasons, 0.0, below.averages.reason)
 
 
-def _through_identity(
-    fan_in: int, weights: Law, biases: Law, below: LayerState
-) -> tuple[Array, Array, Array, Exact, tuple[str, ...]]:
-    # z_i = gain h_i on the diagonal, 0 beside it: averaged over positions, E z² = n E W² E h².
-    mean = weights.mean * fan_in * below.averages.mean
+_NO_SUMS = "identity weights add nothing up: units follow no Gaussian law from here on"
+
+
+def _through_identity(fan_in: int, weights: Law, biases: Law, below: LayerState) -> _Arrived:
+    # z_i = gain h_i on the diagonal and 0 beside it: averages over positions are right, the law is not Gaussian.
+    h, nothing = below.averages.mean, np.zeros_like(below.averages.mean)
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        second = weights.second_moment * fan_in * np.exp(below.averages.log_second_moment)
-        log_variance = np.log(np.maximum(second - np.square(mean), 0.0))
-    exact = Exact(mean=below.exact_mean, variance=False, law=False, mirrored=False)
-    reason = f"identity weights of layer {below.number + 1} add nothing up, so units are not Gaussian"
-    return mean + biases.mean, log_variance, np.zeros_like(mean), exact, (*below.reasons, reason)
+        square = np.exp(below.averages.log_second_moment)
+        placed = weights.second_moment * fan_in
+        mean = weights.mean * fan_in * h
+        log_variance = np.log(np.maximum(placed * (square - np.square(h)), 0.0))
+        uneven = np.maximum(placed * np.square(h) - np.square(mean), 0.0)
+    both = below.exact_mean and below.exact_second_moment
+    exact = Exact(mean=below.exact_mean, variance=both, law=False, mirrored=False)
+    return _Arrived(
+        mean + biases.mean, log_variance, nothing, nothing, exact, "", below.reasons, uneven, _NO_SUMS
+    )
 
 
 def _no_atoms(weights: Law, biases: Law) -> bool:

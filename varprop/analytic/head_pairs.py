@@ -33,7 +33,8 @@ def head_products(
     unknown = np.full(shape, np.nan)
     if pair.reason:
         return unknown, pair.reason
-    if last.activation.slopes != (1.0, 1.0) or not last.unit.bias.single or last.common.any():
+    mixed = network.head.kind != "mse" and not last.unit.bias.single
+    if last.activation.slopes != (1.0, 1.0) or mixed or last.common.any():
         return unknown, "no pair rule for this head and these outputs"
     targets = network.targets
     assert targets is not None
@@ -51,7 +52,7 @@ def _covariance(last: LayerState, pair: PairState, pairs: Pairs) -> Array:
 
 def _mse(last: LayerState, targets: Array, pair: PairState, pairs: Pairs) -> tuple[Array, str]:
     shift = last.unit.mean - targets
-    return _covariance(last, pair, pairs) + _gram(shift, pairs), ""
+    return _covariance(last, pair, pairs) + last.unit.bias_variance + _gram(shift, pairs), ""
 
 
 def _gram(values: Array, pairs: Pairs) -> Array:

@@ -60,7 +60,10 @@ def predict_network(network: Network, *, order: str = "best", share: float = DEF
     check_one_of("order", order, ORDER_CHOICES)
     check_real("share", share, minimum=0.0, maximum=1.0)
     rows: list[dict[str, Any]] = []
-    for layer, entries in enumerate(predicted_entries(network, order, share), start=1):
+    # What overflows or is not known travels as inf or NaN, and every entry says so.
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        tables = predicted_entries(network, order, share)
+    for layer, entries in enumerate(tables, start=1):
         spec = network.layers[layer - 1]
         for quantity, entry in entries.items():
             rows.append(
@@ -98,7 +101,7 @@ def predicted_entries(network: Network, order: str, share: float) -> list[dict[s
             entries = random_entries(state, here, share, order)
         entries |= gradient_entries(gradient, there, order, note)
         tables.append(entries)
-    add_batch_entries(network, states, gradients, head, tables)
+    add_batch_entries(network, states, gradients, finite_gradients, head, tables)
     if head.loss is not None:
         tables[-1]["initial_loss"] = _loss(head, states[-1], finite[-1], order)
     if order == "exact":

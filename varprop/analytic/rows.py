@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from varprop.analytic.common import coin_slopes, over_silence
-from varprop.analytic.entries import NO_SHIFT, Entry, Shift, moment, number
+from varprop.analytic.entries import NO_SHIFT, Entry, Shift, moment, number, unpredicted
 from varprop.analytic.fluctuations import Fluctuation, GradientFluctuation
 from varprop.analytic.gradients import Gradients
 from varprop.analytic.responses import set_responses
@@ -135,6 +135,8 @@ def _fraction(
 ) -> Entry:
     if not intervals:
         return number(np.zeros_like(state.zero), True, ())
+    if state.averages.reason:
+        return unpredicted(state.averages.reason)
     means, logs, weights = state.unit.components()
     with np.errstate(over="ignore"):
         share = (weights * probability(intervals, means, np.exp(0.5 * logs))).sum(axis=0)

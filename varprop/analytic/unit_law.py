@@ -119,6 +119,8 @@ class UnitLaw:
         Variance of that addition.
     kurtosis : ndarray
         Excess kurtosis of the weights' part as a share of the Gaussian part's squared variance, shape (B,).
+    uneven : ndarray or float
+        Variance over units of their means, shape (B,) or 0: identity weights on a known input.
     """
 
     mean: Array
@@ -126,6 +128,7 @@ class UnitLaw:
     bias: BiasMixture
     bias_variance: float
     kurtosis: Array
+    uneven: Array | float = 0.0
 
     @property
     def log_total_variance(self) -> Array:
@@ -138,7 +141,8 @@ class UnitLaw:
     def log_second_moment(self) -> Array:
         """Logarithm of E z², shape (B,)."""
         with np.errstate(divide="ignore"):
-            return np.logaddexp(self.log_total_variance, 2.0 * np.log(np.abs(self.mean)))
+            squares = np.square(self.mean) + self.uneven
+            return np.logaddexp(self.log_total_variance, np.log(squares))
 
     @property
     def centred(self) -> bool:
