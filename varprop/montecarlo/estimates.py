@@ -145,6 +145,10 @@ def _floor(plan: Plan, statistics: Statistics, value: Any) -> Any:
             floor[:, place] = statistics.rounding * np.sqrt(by_layer[:, PLACE[quantity.scale]])
         elif name == "correlation":
             floor[:, place] = statistics.rounding
+        elif name == "data_variance":
+            # Inputs that have become equal to rounding differ by rounding.
+            q = by_layer[:, PLACE["preactivation_second_moment"]]
+            floor[:, place] = np.maximum(floor[:, place], statistics.rounding**2 * q)
         elif quantity.kind == "fraction" and plan.estimator == "plain":
             seen = units * (1 if name == "dead_fraction" else plan.network.input.batch)
             floor[:, place] = np.where(_possible(program, name), 0.5 / seen, 0.0)

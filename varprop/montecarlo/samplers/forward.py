@@ -20,6 +20,9 @@ Array = NDArray[Any]
 _SINGLE, _DOUBLE = 30, 400
 _NEAR_ZERO = 2.0**-300
 
+# Inputs nearer to one another than this (as a share of q) would differ by rounding in single precision.
+_CLOSE = 1e-7
+
 _STEEP = 1e-2
 """Mean squared slope from which an absolute error of 1e-7 in each slope is below 1e-5 of the mean."""
 
@@ -135,6 +138,8 @@ def _between_inputs(step: Step, y: Array, z: Array, shift: Array, records: Recor
     # Deviations first, then squares: the difference of sums would cancel where all inputs look alike.
     mean = np.matmul(y, np.full(batch, 1 / batch, y.dtype))
     deviation, power = square_sum(y - mean[:, :, None])
+    if y.dtype == np.float32 and np.any((deviation > 0) & (deviation < _CLOSE * dot(y, y))):
+        raise NeedsDouble
     size = step.fan_out * (batch - 1)
     records.put("data_variance", step.number, deviation / size, power + 2 * shift)
     products = np.matmul(z.swapaxes(-1, -2), z).astype(np.float64)
