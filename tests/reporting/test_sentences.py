@@ -5,7 +5,7 @@ import math
 import pandas as pd
 import pytest
 
-from varprop.reporting.sentences import agreement_words, headline, verdict
+from varprop.reporting.sentences import advice, agreement_words, headline, verdict
 from varprop.results.schema import COMPARED_COLUMNS, PREDICTED_COLUMNS, SIMULATED_COLUMNS, tidy
 
 
@@ -50,7 +50,13 @@ NOTHING = tidy([], SIMULATED_COLUMNS)
             "healthy",
             "Signal keeps its size (×1), gradient keeps its size (×1)",
         ),
-        ([1, 1, 1], [1e9, 1e3, 1], [0, 0, 0], "gradient explodes", "gradient explodes (×1e+09)"),
+        (
+            [1, 1, 1],
+            [1e9, 1e3, 1],
+            [0, 0, 0],
+            "gradient explodes",
+            "gradient explodes (×1e+09, first at layer 2)",
+        ),
         (
             [1, 1, 1],
             [1e-9, 1e-3, 1],
@@ -58,7 +64,13 @@ NOTHING = tidy([], SIMULATED_COLUMNS)
             "gradient vanishes",
             "up to 20 % of the units are saturated",
         ),
-        ([1, 1e-4, 1e-8], [1e-8, 1e-4, 1], [0, 0, 0], "both vanish", "Signal vanishes (×1e-08)"),
+        (
+            [1, 1e-4, 1e-8],
+            [1e-8, 1e-4, 1],
+            [0, 0, 0],
+            "both vanish",
+            "Signal vanishes (×1e-08, first at layer 2)",
+        ),
         ([1, 1e4, 1e8], [1e-8, 1e-4, 1], [0, 0, 0], "signal explodes, gradient vanishes", "Signal explodes"),
         ([1, 1, 1], [1, 1, 1], [0, 0.9, 0], "saturated", "up to 90 % of the units are saturated"),
         ([0, 0, 0], [0, 0, 1], [0, 0, 0], "no signal", "Every pre-activation is exactly zero"),
@@ -86,11 +98,28 @@ def test_one_sentence_says_what_happens(
 
 
 def test_a_half_that_is_off_by_design_is_no_symptom() -> None:
-    theory = _table(
-        preactivation_second_moment=[1, 1], gradient_preactivation=[1, 1], saturated_fraction=[0.5, 0.5]
-    )
-    assert verdict("a", theory, NOTHING, _verdicts("agrees"), one_sided=True)[1] == "healthy"
-    assert verdict("a", theory, NOTHING, _verdicts("agrees"))[1] == "saturated"
+    flat = {
+        "preactivation_second_moment": [1, 1],
+        "gradient_preactivation": [1, 1],
+        "saturated_fraction": [0.6, 0.6],
+    }
+    assert verdict("a", _table(**flat), NOTHING, _verdicts("agrees"))[1] == "saturated"
+    off = _table(**flat, inactive_fraction=[0.6, 0.6])
+    mood, badge, sentence = verdict("a", off, NOTHING, _verdicts("agrees"))
+    assert (mood, badge) == ("good", "healthy")
+    assert "saturated" not in sentence
+
+
+@pytest.mark.parametrize(
+    ("activation", "steps", "words"),
+    [
+        ("relu", 50, "weights of variance 2/fan_in: signal ×1, gradient ×1"),
+        ("linear", 9, "weights of variance 1/fan_in: signal ×1, gradient ×1"),
+        ("step", 9, "No gain keeps both level through 9 layers; at best"),
+    ],
+)
+def test_advice_names_the_variance(activation: str, steps: int, words: str) -> None:
+    assert words in advice(activation, steps)
 
 
 def test_what_theory_leaves_open_is_taken_from_the_simulation() -> None:

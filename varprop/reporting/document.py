@@ -101,12 +101,13 @@ class Finding:
 
 @dataclass(frozen=True)
 class Card:
-    """A picture and the findings that belong to it."""
+    """A picture and the findings that belong to it, with what to change."""
 
     title: str
     subtitle: str
     figure: Figure
     findings: tuple[Finding, ...]
+    advice: str = ""
 
 
 @dataclass(frozen=True)

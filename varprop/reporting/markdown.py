@@ -41,6 +41,8 @@ def _parts(document: Document, folder: str) -> Iterator[str]:
         yield f"## {escape(card.title)}\n\n{escape(card.subtitle)}"
         rows = tuple((f.name, f.badge, f.sentence) for f in card.findings)
         yield _table(Table("", ("initializer", "in short", "verdict"), rows))
+        if card.advice:
+            yield escape(card.advice)
     for section in document.sections:
         yield f"## {escape(section.title)}"
         for block in section.blocks:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from varprop.reporting.numerals import counted, number, percent
 from varprop.results.health import factor_text, health
@@ -13,16 +14,10 @@ from varprop.results.schema import VERDICTS
 if TYPE_CHECKING:
     import pandas as pd
 
-_FORWARD = {
-    "healthy": "signal keeps its size",
-    "vanishing": "signal vanishes",
-    "exploding": "signal explodes",
-}
-_BACKWARD = {
-    "healthy": "gradient keeps its size",
-    "vanishing": "gradient vanishes",
-    "exploding": "gradient explodes",
-}
+    from varprop.diagnosis import Diagnosis
+
+_COLUMNS = ("layer", "quantity", "value", "log_value", "reason")
+_DOES = {"healthy": "keeps its size", "vanishing": "vanishes", "exploding": "explodes"}
 _REASONS = {
     "finite_width": "finite width",
     "heavy_tail": "heavy tail",
@@ -31,30 +26,41 @@ _REASONS = {
 
 
 def verdict(
-    case: str,
-    predicted: pd.DataFrame,
-    simulated: pd.DataFrame,
-    compared: pd.DataFrame,
-    *,
-    one_sided: bool = False,
+    case: str, predicted: pd.DataFrame, simulated: pd.DataFrame, compared: pd.DataFrame
 ) -> tuple[str, str, str]:
-    """Return mood, badge and sentence for `case`; what theory leaves open is taken from the simulation.
+    """Return mood, badge and sentence for `case`; what theory leaves open is taken from the simulation."""
+    from varprop.diagnosis import diagnose
 
-    `one_sided` says that the activation is flat on one side by design, as relu is: half of the units there
-    are no symptom.
-    """
-    theory = predicted[predicted["case"] == case]
-    measured = simulated[simulated["case"] == case]
     judged = compared[compared["case"] == case]
-    signal = _logs(theory, measured, "preactivation_second_moment")
-    gradient = _logs(theory, measured, "gradient_preactivation")
-    saturated = _worst(theory, measured, "saturated_fraction")
-
-    mood, badge, words = _behaviour(signal, gradient, saturated, 0.75 if one_sided else 0.5)
-    verdicts = Counter(judged["verdict"])
-    if verdicts["differs"]:
+    known = _known(predicted[predicted["case"] == case], simulated[simulated["case"] == case])
+    mood, badge, words = _behaviour(diagnose(known), known)
+    if (judged["verdict"] == "differs").any():
         mood, badge = "bad", "theory differs"
     return mood, badge, _sentence([*words, agreement_words(judged)])
+
+
+def advice(activation: str, steps: int) -> str:
+    """Return which variances keep signal and gradient level through `steps` layers, in a sentence.
+
+    Examples
+    --------
+    >>> print(advice("relu", 9))
+    To keep both level through 9 layers, give relu weights of variance 2/fan_in: signal ×1, gradient ×1.
+    """
+    from varprop.diagnosis.gains import level_gain
+
+    best = level_gain(activation, steps)
+    layers = counted(steps, "layer")
+    healthy = {health(best.forward), health(best.backward)} == {"healthy"}
+    begin = (
+        f"To keep both level through {layers}"
+        if healthy
+        else f"No gain keeps both level through {layers}; at best"
+    )
+    bias = f" and biases of variance {number(best.bias_variance, 2)}" if best.bias_variance else ""
+    factors = f"signal {factor_text(best.forward)}, gradient {factor_text(best.backward)}"
+    weights = f"weights of variance {number(best.gain**2, 3)}/fan_in"
+    return f"{begin}, give {activation} {weights}{bias}: {factors}."
 
 
 def agreement_words(judged: pd.DataFrame) -> str:
@@ -99,74 +105,57 @@ def counts(compared: pd.DataFrame) -> dict[str, int]:
     return {name: verdicts[name] for name in VERDICTS}
 
 
-def _behaviour(
-    signal: dict[int, float], gradient: dict[int, float], saturated: float, many: float
-) -> tuple[str, str, list[str]]:
-    if signal and all(log == -math.inf for log in signal.values()):
+def _behaviour(found: Diagnosis, known: pd.DataFrame) -> tuple[str, str, list[str]]:
+    size = _values(known, "preactivation_second_moment")
+    if len(size) and (size == 0).all():
         return "bad", "no signal", ["every pre-activation is exactly zero, so no unit tells inputs apart"]
-    heavy = saturated >= many
-    upto = "up to " if len(signal) > 1 else ""
-    worth_saying = heavy or (saturated >= 0.005 and many == 0.5)
-    full = f"{upto}{percent(saturated)} of the units are saturated" if worth_saying else ""
-    if not signal:
-        return "open", "not known", []
-    if len(signal) < 2:
-        size = math.exp(signal[1]) if 1 in signal and signal[1] < 700 else math.inf
-        words = [f"pre-activations have mean square {number(size)}"]
-        return ("bad", "saturated", [*words, full]) if heavy else ("good", "healthy", [*words, full])
-    forward, backward = _gained(signal), -_gained(gradient)
-    ahead, back = health(forward), health(backward)
-    words = []
-    if ahead != "unknown":
-        words.append(f"{_FORWARD[ahead]} ({factor_text(forward)})")
-    if back != "unknown":
-        words.append(f"{_BACKWARD[back]} ({factor_text(backward)})")
-    words.append(full)
-    bad = [
-        f"{side} {'vanishes' if state == 'vanishing' else 'explodes'}"
-        for side, state in (("signal", ahead), ("gradient", back))
-        if state in ("vanishing", "exploding")
-    ]
-    if len(bad) == 2 and ahead == back:
-        bad = [f"both {'vanish' if ahead == 'vanishing' else 'explode'}"]
-    if heavy:
-        bad = bad or ["saturated"]
-    if bad:
-        return "bad", ", ".join(bad), words
-    if "unknown" in (ahead, back):
+    words = [f"pre-activations have mean square {number(value)}" for value in size if len(size) == 1]
+    bad = []
+    for side, way in (("signal", found.forward), ("gradient", found.backward)):
+        if way.health != "unknown":
+            first = f", first at {way.where}" if way.where and way.steps > 1 else ""
+            words.append(f"{side} {_DOES[way.health]} ({factor_text(way.log_factor)}{first})")
+        if way.health in ("vanishing", "exploding"):
+            bad.append(f"{side} {_DOES[way.health]}")
+    if len(bad) == 2 and found.forward.health == found.backward.health:
+        bad = ["both vanish" if found.forward.health == "vanishing" else "both explode"]
+    kinds = {finding.kind for finding in found.findings if finding.grave}
+    words += [_saturation(known, len(size))] if "dead" not in kinds else ["almost all units are dead"]
+    if bad or kinds & {"saturated", "dead"}:
+        return "bad", ", ".join(bad) or ("dead" if "dead" in kinds else "saturated"), words
+    if len(size) == 0 or (len(size) > 1 and "unknown" in (found.forward.health, found.backward.health)):
         return "open", "not known", words
     return "good", "healthy", words
 
 
-def _logs(theory: pd.DataFrame, measured: pd.DataFrame, quantity: str) -> dict[int, float]:
-    """Return layer → natural logarithm of the quantity, theory first; layers nobody knows are left out."""
-    found: dict[int, float] = {}
-    for frame in (measured, theory):
-        rows = frame[frame["quantity"] == quantity]
-        for layer, value, log_value in zip(rows["layer"], rows["value"], rows["log_value"], strict=True):
-            if math.isfinite(log_value):
-                found[int(layer)] = float(log_value)
-            elif value > 0:
-                found[int(layer)] = math.log(value) if math.isfinite(value) else math.inf
-            elif value == 0:
-                found[int(layer)] = -math.inf
-    return dict(sorted(found.items()))
+def _saturation(known: pd.DataFrame, layers: int) -> str:
+    """Say how many units saturate, where the activation is not flat on one side by design, as relu is."""
+    off = known.loc[(known["quantity"] == "inactive_fraction") & (known["value"] > 0), "layer"]
+    rows = known[(known["quantity"] == "saturated_fraction") & ~known["layer"].isin(off)]
+    share = float(rows["value"].max()) if len(rows) else 0.0
+    if not share >= 0.005:
+        return ""
+    return f"{'up to ' if layers > 1 else ''}{percent(share)} of the units are saturated"
 
 
-def _gained(logs: dict[int, float]) -> float:
-    """Return the logarithm of the last over the first layer's value."""
-    if len(logs) < 2:
-        return math.nan
-    values = list(logs.values())
-    return values[-1] - values[0]
+def _known(theory: pd.DataFrame, measured: pd.DataFrame) -> pd.DataFrame:
+    """Return the predicted rows that have a number, and the measured ones where theory has none."""
+    import pandas as pd
+
+    has = theory["value"].notna() | theory["log_value"].notna()
+    predicted = theory.loc[has, list(_COLUMNS)]
+    taken = set(zip(predicted["layer"], predicted["quantity"], strict=True))
+    keys = zip(measured["layer"], measured["quantity"], strict=True)
+    rest = measured.loc[[key not in taken for key in keys], list(_COLUMNS)]
+    return pd.concat([predicted, rest], ignore_index=True) if len(rest) else predicted
 
 
-def _worst(theory: pd.DataFrame, measured: pd.DataFrame, quantity: str) -> float:
-    for frame in (theory, measured):
-        worst = frame.loc[frame["quantity"] == quantity, "value"].max()
-        if not math.isnan(worst):
-            return float(worst)
-    return math.nan
+def _values(known: pd.DataFrame, quantity: str) -> np.ndarray:
+    """Return a quantity by layer; 1e-400, which a float cannot hold, is not zero."""
+    rows = known[known["quantity"] == quantity]
+    value = rows["value"].to_numpy(dtype=float)
+    log_value = rows["log_value"].to_numpy(dtype=float)
+    return np.where((value == 0) & np.isfinite(log_value), np.finfo(float).tiny, value)
 
 
 def _main_reason(judged: pd.DataFrame) -> str:

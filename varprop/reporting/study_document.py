@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -28,7 +27,7 @@ from varprop.reporting.pictures import (
     overview_figures,
     parity_figure,
 )
-from varprop.reporting.sentences import counts, headline, verdict
+from varprop.reporting.sentences import advice, counts, headline, verdict
 from varprop.results.schema import QUANTITIES, VERDICTS
 
 if TYPE_CHECKING:
@@ -86,15 +85,23 @@ def _styles(found: Sequence[Group]) -> dict[str, Look]:
 
 def _card(evidence: Evidence, group: Group, styles: Mapping[str, Look], i: int) -> Card:
     findings = []
-    for network in group.networks:
-        case = network.case
-        tails = network.layers[0].activation.saturation(evidence.study.saturation_share)
-        one_sided = (tails.low > -math.inf) != (tails.high < math.inf)
-        tables = evidence.predicted, evidence.simulated, evidence.compared
-        mood, badge, sentence = verdict(case, *tables, one_sided=one_sided)
+    for case in group.cases:
+        mood, badge, sentence = verdict(case, evidence.predicted, evidence.simulated, evidence.compared)
         findings.append(Finding(short(group.names[case]), styles[case], mood, badge, sentence))
     figure = card_figure(evidence, group, styles, f"card-{i}")
-    return Card(short(group.title, 60), short(group.subtitle, 80), figure, tuple(findings))
+    return Card(
+        short(group.title, 60), short(group.subtitle, 80), figure, tuple(findings), _advice(group, findings)
+    )
+
+
+def _advice(group: Group, findings: Sequence[Finding]) -> str:
+    """Say what to change if anything is wrong and the networks have one hidden activation with a name."""
+    from varprop.activations import registry
+
+    hidden = {layer.activation.name for network in group.networks for layer in network.layers[:-1]}
+    named = len(hidden) == 1 and next(iter(hidden)).split("(")[0] in registry
+    wrong = any(finding.mood == "bad" for finding in findings)
+    return advice(hidden.pop(), group.depth - 1) if named and wrong and group.depth > 2 else ""
 
 
 def _sections(evidence: Evidence, found: Sequence[Group], styles: Mapping[str, Look]) -> tuple[Section, ...]:
