@@ -46,6 +46,8 @@ def test_function_is_the_function_of_its_spelling(function, args, kwargs):
     np.testing.assert_allclose(phi(POINTS), function(z, *args, **kwargs).numpy(), rtol=1e-7, atol=1e-9)
 
 
-@pytest.mark.parametrize("module", [nn.Softplus(beta=2), nn.Hardtanh(-2, 3), nn.RReLU(), nn.PReLU(4), nn.Linear(2, 2)])
+@pytest.mark.parametrize(
+    "module", [nn.Softplus(beta=2), nn.Hardtanh(-2, 3), nn.RReLU(), nn.PReLU(4), nn.Linear(2, 2)]
+)
 def test_what_the_table_lacks_has_no_spelling(module):
     assert of_module(module) is None

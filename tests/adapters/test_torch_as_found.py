@@ -21,7 +21,9 @@ pytestmark = pytest.mark.torch
 
 def state(model):
     tensors = {name: value.clone() for name, value in model.state_dict().items()}
-    hooks = [(len(m._forward_hooks), len(m._forward_pre_hooks), len(m._backward_hooks)) for m in model.modules()]
+    hooks = [
+        (len(m._forward_hooks), len(m._forward_pre_hooks), len(m._backward_hooks)) for m in model.modules()
+    ]
     return tensors, [m.training for m in model.modules()], hooks, [id(p.grad) for p in model.parameters()]
 
 

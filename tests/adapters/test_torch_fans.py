@@ -44,7 +44,9 @@ def test_fans_by_counting(name):
     found = fans(layer, "weight", layer.weight)
     assert found.fan_in == pytest.approx(terms.mean().item())
     assert found.fan_out == pytest.approx(uses.mean().item())
-    assert (found.stated_in, found.stated_out) == tuple(map(float, nn.init._calculate_fan_in_and_fan_out(layer.weight)))
+    assert (found.stated_in, found.stated_out) == tuple(
+        map(float, nn.init._calculate_fan_in_and_fan_out(layer.weight))
+    )
 
 
 def test_discrepancies_are_reported():
@@ -62,7 +64,9 @@ def test_discrepancies_are_reported():
             return self.attention(x, x, x)[0]
 
     table = audit(Model, torch.randn(2, 8, 6, 6), draws=2)
-    rows = table[table["quantity"].str.startswith("fan_")].set_index(["module", "parameter", "quantity"])["measured"]
+    rows = table[table["quantity"].str.startswith("fan_")].set_index(["module", "parameter", "quantity"])[
+        "measured"
+    ]
     assert rows["depthwise", "weight", "fan_out_factor"] == pytest.approx(1 / 8)
     assert rows["depthwise", "weight", "fan_in_factor"] == 1
     assert rows["up", "weight", "fan_in_stated"] == 4 * 16

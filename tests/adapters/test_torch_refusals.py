@@ -67,7 +67,9 @@ def test_bad_options_are_refused(options):
         audit(chain(1, 4), torch.ones(2, 4), **options)
 
 
-@pytest.mark.parametrize("loss", [lambda y: 3.0, lambda y: y.detach().sum(), lambda y: y.sum() * float("nan")])
+@pytest.mark.parametrize(
+    "loss", [lambda y: 3.0, lambda y: y.detach().sum(), lambda y: y.sum() * float("nan")]
+)
 def test_bad_losses_are_refused(loss):
     with pytest.raises(InputError, match="loss"):
         audit(chain(1, 4), torch.ones(2, 4), loss=loss, draws=1)

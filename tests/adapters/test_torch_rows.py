@@ -32,7 +32,9 @@ def by_hand(factory, inputs):
                 while isinstance(result, tuple):
                     result = result[0]
                 calls[name] = calls.get(name, 0) + 1
-                alias = result.view_as(result)  # a node of its own: in-place functions may overwrite the output
+                alias = result.view_as(
+                    result
+                )  # a node of its own: in-place functions may overwrite the output
                 values = result.detach().double().clone()
                 holder = {}
                 result.register_hook(lambda g: holder.update(grad=g.detach().double().clone()))
@@ -92,7 +94,10 @@ def test_rows_match_plain_torch(name):
         for what, quantity in names.items():
             if quantity is not None and what in expected:
                 wanted = float(np.mean(expected[what]))
-                assert rows[module, call, quantity] == pytest.approx(wanted, rel=2e-5, abs=1e-9), (module, what)
+                assert rows[module, call, quantity] == pytest.approx(wanted, rel=2e-5, abs=1e-9), (
+                    module,
+                    what,
+                )
                 checked += 1
     assert checked >= 3 * len(outputs)
     table = table[table["parameter"] != ""]
@@ -117,7 +122,9 @@ def _full(row):
 def test_single_functions_are_rows_too():
     """Functional activations, additions and products between modules are seen, with the module they ran in."""
     table = audit(CATALOGUE["branching"][0], torch.randn(5, 20), draws=2)
-    found = {(r["module"], r["kind"]): r["activation"] for r in table.to_dict("records") if r["op"] == "activation"}
+    found = {
+        (r["module"], r["kind"]): r["activation"] for r in table.to_dict("records") if r["op"] == "activation"
+    }
     assert found == {("(model)", "gelu"): "gelu", ("(model)", "tanh"): "tanh"}
     calls = table[(table["module"] == "first") & (table["quantity"] == "preactivation_mean")]["call"]
     assert sorted(calls) == [1, 2]

@@ -73,7 +73,9 @@ class Residual(nn.Module):
     def __init__(self, depth=10, width=96, scale=1.0):
         super().__init__()
         self.blocks = nn.ModuleList(
-            nn.Sequential(_linear(width, width, 2**0.5, False), nn.ReLU(), _linear(width, width, 2**0.5, False))
+            nn.Sequential(
+                _linear(width, width, 2**0.5, False), nn.ReLU(), _linear(width, width, 2**0.5, False)
+            )
             for _ in range(depth)
         )
         self.scale = scale
@@ -87,7 +89,11 @@ class Residual(nn.Module):
 class Recurrent(nn.Module):
     def __init__(self):
         super().__init__()
-        self.table, self.cells, self.out = nn.Embedding(50, 16), nn.LSTM(16, 24, 2, batch_first=True), nn.Linear(24, 50)
+        self.table, self.cells, self.out = (
+            nn.Embedding(50, 16),
+            nn.LSTM(16, 24, 2, batch_first=True),
+            nn.Linear(24, 50),
+        )
 
     def forward(self, tokens):
         states, _ = self.cells(self.table(tokens))
@@ -115,7 +121,11 @@ class Tied(nn.Module):
 
     def __init__(self, vocabulary=400, width=128):
         super().__init__()
-        self.table, self.mix, self.norm = nn.Embedding(vocabulary, width), nn.Linear(width, width), nn.LayerNorm(width)
+        self.table, self.mix, self.norm = (
+            nn.Embedding(vocabulary, width),
+            nn.Linear(width, width),
+            nn.LayerNorm(width),
+        )
 
     def forward(self, tokens):
         h = self.table(tokens)
@@ -127,7 +137,11 @@ class Inplace(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.a, self.b, self.scale = nn.Linear(12, 12), nn.Linear(12, 12), nn.Parameter(torch.full((12,), 0.5))
+        self.a, self.b, self.scale = (
+            nn.Linear(12, 12),
+            nn.Linear(12, 12),
+            nn.Parameter(torch.full((12,), 0.5)),
+        )
         self.off = nn.ReLU(inplace=True)
 
     def forward(self, x):

@@ -9,6 +9,7 @@ import numpy as np
 
 from varprop.adapters.recording import Recording
 from varprop.analytic import predict_network
+from varprop.analytic.rules.signal import worst
 from varprop.spec import Input, Layer, Network
 from varprop.spec.graph import INPUT, Graph, Node
 
@@ -78,7 +79,7 @@ def predict_chain(
         row_order, reason = row["order"], row["reason"]
         if quantity.startswith("gradient"):
             value, log_value = value * factor, log_value + (np.log(factor) if factor > 0 else -np.inf)
-            row_order = order or row_order
+            row_order = worst(row_order, order) if row_order else ""
             reason = "; ".join(part for part in (reason, why) if part)
         rows.append({
             "layer": layer, "parameter": parameter, "quantity": quantity, "value": value,
@@ -113,6 +114,7 @@ def _head_factor(chain: Chain, recording: Recording, table: Any) -> tuple[float,
         factor = float(np.mean(draws)) if draws else float("nan")
         return factor, "approximate", "from the measured gradient at the last layer"
     if active is None:
-        return 1.0, "", ""
+        return 1.0, "exact", ""
     last = table[(table["layer"] == len(chain.layers)) & (table["quantity"] == "derivative_second_moment")]
-    return float(last["value"].iloc[0]), "", "the head is put on the activation's output"
+    slope = last.iloc[0]
+    return float(slope["value"]), str(slope["order"]) or "approximate", "the head is put on the activation's output"

@@ -36,6 +36,8 @@ def source_of(source: InputMoments | None, graph: Graph) -> Signal | None:
     if source is None:
         return None
     array = source.array
+    # One example has no variance over examples.
+    data = source.data_variance if source.mean.size > 1 else None
     spatial = array.ndim > 2 and any(
         node.op in ("convolution", "transposed_convolution", "batch_norm") for node in graph.nodes
     )
@@ -43,10 +45,9 @@ def source_of(source: InputMoments | None, graph: Graph) -> Signal | None:
         axes = (0, *range(2, array.ndim))
         return Signal(
             np.mean(array**2, axis=1), np.mean(array, axis=1), array.shape,
-            data=source.data_variance, spread=float(np.mean(np.var(array, axis=axes))),
+            data=data, spread=float(np.mean(np.var(array, axis=axes))),
         )  # fmt: skip
     spread = float(np.mean(np.var(array, axis=0))) if array.ndim == 2 else None
-    data = source.data_variance if source.mean.size > 1 else None
     return Signal(source.second_moment, source.mean, array.shape, data=data, spread=spread)
 
 

@@ -111,6 +111,8 @@ def fits(sample: Sample, law: Law) -> bool:
 def _measured(sample: Sample) -> str:
     std, mean = math.sqrt(sample.variance), sample.mean
     centred = abs(mean) <= _REACH * std / math.sqrt(sample.count)
+    # Where the mean is chance the mean square is the better estimate of the variance.
+    std = math.sqrt(sample.square / sample.count) if centred else std
     error = _REACH * math.sqrt(24.0 / sample.count)
     if abs(sample.kurtosis + 1.2) <= min(error + 0.05, 0.6) and centred:
         bound = math.sqrt(3.0) * std

@@ -104,7 +104,10 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc]
         self.called.add(name)
         self.stack.append(name)
         inputs = tuple(tensors((args, kwargs)))
-        self._entered.append((inputs, self._sources(inputs)))
+        sources = self._sources(inputs)
+        if not sources and any(tensor.is_floating_point() for tensor in inputs):
+            sources = (UNSEEN,)
+        self._entered.append((inputs, sources))
         if is_closed(module):
             self._closed += 1
         self._paused = False
