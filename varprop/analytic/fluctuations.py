@@ -78,6 +78,8 @@ class GradientFluctuation:
         Shifts of the logarithms of the expected squares.
     weight_log_mean, weight_log_variance : ndarray
         Like the first two, for the mean square over entries of the weight gradient.
+    inner : bool
+        Whether a layer's slopes come into its own gradient: not at the last layer.
     reason : str
         Why they are not known; empty if they are.
     """
@@ -89,6 +91,7 @@ class GradientFluctuation:
     input: Array
     weight_log_mean: Array
     weight_log_variance: Array
+    inner: bool
     reason: str
 
 
@@ -149,7 +152,7 @@ def backward_fluctuations(
             found.append(None)
             continue
         pending = _top(state, here, start) if pending is None else _pass(state, here, pending)
-        found.append(_corrections(state, here, pending))
+        found.append(_corrections(state, here, pending, state is not states[-1]))
     return found[::-1]
 
 
@@ -204,7 +207,7 @@ def _pass(state: LayerState, here: Fluctuation, above: _Pending) -> _Pending:
     )
 
 
-def _corrections(state: LayerState, here: Fluctuation, total: _Pending) -> GradientFluctuation:
+def _corrections(state: LayerState, here: Fluctuation, total: _Pending, inner: bool) -> GradientFluctuation:
     variance = np.square(total.pull) * here.spread + total.noise
     preactivation = total.log_mean + 0.5 * variance
     tail = state.weights.excess_kurtosis * here.through * total.slope2
@@ -223,5 +226,6 @@ def _corrections(state: LayerState, here: Fluctuation, total: _Pending) -> Gradi
         arriving,
         total.log_mean + own - 0.5 * own_variance,
         variance + own_variance + 2.0 * together,
+        inner,
         total.reason,
     )

@@ -53,6 +53,11 @@ class NormFactor:
     log_variance: float
     dead: float
 
+    @property
+    def log_root_ratio(self) -> float:
+        """Logarithm of E sqrt X / sqrt E X, by which a layer lowers the next one's mean of |z|."""
+        return float(np.log(self.root) - 0.5 * np.log(self.mean))
+
 
 @lru_cache(maxsize=4096)
 def norm_factor(slopes: tuple[float, float], n: int) -> NormFactor:

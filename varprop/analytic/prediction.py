@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from varprop.analytic.fluctuations import Fluctuation, backward_fluctuations, fo
 from varprop.analytic.forward import forward
 from varprop.analytic.head_start import Start
 from varprop.analytic.heads import start
+from varprop.analytic.norm_factor import norm_factor
 from varprop.analytic.rows import gradient_entries, known_entries, random_entries
 from varprop.analytic.states import KnownLayer, LayerState
 from varprop.results.schema import PREDICTED_COLUMNS, tidy
@@ -101,12 +103,24 @@ def predicted_entries(network: Network, order: str, share: float) -> list[dict[s
             entries = random_entries(state, here, share, order)
         entries |= gradient_entries(gradient, there, order, note)
         tables.append(entries)
+    _add_exact_means(states, tables)
     add_batch_entries(network, states, gradients, finite_gradients, head, tables)
     if head.loss is not None:
         tables[-1]["initial_loss"] = _loss(head, states[-1], finite[-1], order)
     if order == "exact":
         tables = [{name: _only_exact(entry) for name, entry in table.items()} for table in tables]
     return tables
+
+
+def _add_exact_means(states: Sequence[KnownLayer | LayerState], tables: list[dict[str, Entry]]) -> None:
+    """Put the exact E phi of (leaky) ReLU layers into the tables: it is proportional to E |h| below."""
+    log_ratio = 0.0
+    for state, table in zip(states, tables, strict=True):
+        if isinstance(state, KnownLayer) or not state.homogeneous:
+            return
+        table["activation_mean"] = number(state.averages.mean * np.exp(log_ratio), True, ())
+        assert state.activation.slopes is not None
+        log_ratio += norm_factor(state.activation.slopes, state.width).log_root_ratio
 
 
 def _loss(head: Start, last: KnownLayer | LayerState, finite: Fluctuation | None, order: str) -> Entry:

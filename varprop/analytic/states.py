@@ -120,6 +120,14 @@ class LayerState:
     shape_reason: str
     reasons: tuple[str, ...]
 
+    @property
+    def homogeneous(self) -> bool:
+        """Whether the layer multiplies the norm of what arrives by an independent factor: see `norm_factor`."""
+        slopes, weights, biases = self.activation.slopes, self.weights, self.biases
+        gaussian = weights.gaussian and weights.iid and weights.mean == 0.0
+        silent = biases.deterministic and biases.mean == 0.0
+        return slopes is not None and any(slopes) and gaussian and silent
+
 
 @dataclass(frozen=True)
 class KnownLayer:
