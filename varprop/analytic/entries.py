@@ -114,7 +114,8 @@ def moment(
         return Entry(float("inf"), log_value, order, joined("overflow", reason), allowance)
     if -np.inf < log_value < _VANISH:
         return Entry(0.0, log_value, order, joined("vanished", reason), allowance)
-    return Entry(float(np.exp(log_value)), log_value, order, reason, allowance)
+    # The logarithm costs the last digit: 15 are right, and 501 is not 500.9999999999999.
+    return Entry(float(f"{np.exp(log_value):.15g}"), log_value, order, reason, allowance)
 
 
 def _log_mean(logs: Array) -> float:
