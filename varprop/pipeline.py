@@ -73,7 +73,7 @@ def simulate(
     sampler: str = "auto",
     estimator: str = "plain",
     share: float | None = None,
-    executor: int | Executor | None = None,
+    executor: int | str | Executor | None = None,
     store: str | os.PathLike[str] | None = None,
     resume: bool = True,
     progress: Callable[[Report], None] | None = None,

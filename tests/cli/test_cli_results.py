@@ -144,6 +144,60 @@ def test_networks_and_studies_are_described(tmp_path: Path) -> None:
     assert "lecun_normal · sigmoid" in run("describe", str(tmp_path / "default.toml")).out
 
 
+def test_explain_compares_gains() -> None:
+    outcome = run("explain", "relu")
+    assert outcome.code == 0
+    assert " 1.414 " in outcome.out
+    assert "healthy both ways" in outcome.out
+    table = pd.read_csv(io.StringIO(run("explain", "gelu", "--format", "csv").out))
+    assert set(table.criterion) >= {"second_moment", "variance", "edge_of_chaos"}
+
+
+MODEL = """
+import torch.nn as nn
+
+def deep():
+    return nn.Sequential(*[m for _ in range(8) for m in (nn.Linear(32, 32), nn.ReLU())], nn.Linear(32, 5))
+"""
+
+
+@pytest.mark.torch
+def test_audit_judges_a_real_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    (tmp_path / "varprop_test_models.py").write_text(MODEL)
+    monkeypatch.chdir(tmp_path)
+    place = ("audit", "varprop_test_models:deep", "--input", "8x32", "--draws", "3")
+    outcome = run(*place)
+    assert outcome.code == 0, outcome.err
+    assert "backward: vanishing" in outcome.out
+    assert run(*place, "--strict").code == 1
+    code = run(*place, "--apply").out
+    assert "kaiming_normal_" in code
+    compile(code, "changes.py", "exec")
+    outcome = run(*place, "-o", str(tmp_path / "out"))
+    assert (tmp_path / "out" / "report.html").is_file()
+    assert str(tmp_path / "out" / "report.html") in outcome.out
+
+
+def test_functions_beside_the_command_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "varprop_test_activation.py").write_text(
+        "import numpy as np\n\ndef f(z):\n    return np.tanh(z)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    outcome = run("predict", "--activation", "varprop_test_activation:f", "--widths", "10,5")
+    assert outcome.code == 0, outcome.err
+
+
+def test_workers_and_store_give_the_same_table(tmp_path: Path) -> None:
+    place = ("simulate", *SMALL, "--draws", "40", "--format", "csv")
+    alone = run(*place).out
+    assert run(*place, "--workers", "2").out == alone
+    store = ("--store", str(tmp_path / "run.sqlite"))
+    assert run(*place, *store).out == alone
+    assert run(*place, *store, "--resume").out == alone
+    assert run(*place, *store, "--no-resume").code == 2
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help(command: str) -> None:
     outcome = run(command, "--help")

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from varprop._validation import InputError
-from varprop.reporting.pages import Page, index_text, read_card, stamp_card
+from varprop.reporting.pages import Page, index_text, publish, read_card
 
 
 def page():
@@ -45,11 +45,69 @@ def test_writing_again_replaces_the_page_and_repeats_it_bit_for_bit(tmp_path):
     assert {p.name: p.read_bytes() for p in first.parent.iterdir()} == before
 
 
-def test_cards_remember_their_stamp(tmp_path):
+def test_cards_say_what_the_index_needs(tmp_path):
     folder = page().write(tmp_path).parent
-    stamp_card(folder, "abc")
-    assert read_card(folder)["stamp"] == "abc"
+    assert read_card(folder) == {
+        "name": "e0_example",
+        "title": "An example",
+        "answer": "Words, pictures and numbers.",
+    }
     assert read_card(tmp_path) is None
+
+
+TEXT = """
+# An example
+
+*What does a page hold?*
+
+**Words, pictures
+and numbers.**
+
+A paragraph.
+
+![a line](line)
+A rising line.
+
+[values] Two rows.
+"""
+
+
+def parts():
+    made = page()
+
+    def draw():
+        import matplotlib.pyplot as plt
+
+        figure, ax = plt.subplots(figsize=(4, 3))
+        ax.plot([0, 1], [0, 1])
+        return figure
+
+    numbers = pd.DataFrame({"name": ["a|b", "c"], "value": [0.5, 1e-9]})
+    return made, {"line": (draw, numbers), "values": numbers}
+
+
+def test_published_text_is_the_page_built_by_hand(tmp_path):
+    made, given = parts()
+    by_hand = made.write(tmp_path / "hand").parent
+    published = publish("e0_example", TEXT, tmp_path / "text", **given).parent
+    assert {p.name: p.read_bytes() for p in published.iterdir()} == {
+        p.name: p.read_bytes() for p in by_hand.iterdir()
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ("no title", "text"),
+        (TEXT.replace("[values]", "[other]"), "text"),
+        (TEXT.replace("[values]", "values"), "parts"),
+        (TEXT + "\n\n[values] Again.", "text"),
+    ],
+)
+def test_text_and_parts_that_do_not_fit_are_refused(tmp_path, text, field):
+    with pytest.raises(InputError, match=field):
+        publish("e0_example", text, tmp_path, **parts()[1])
+    assert not (tmp_path / "e0_example").exists()
 
 
 def test_the_index_links_every_page():

@@ -55,7 +55,7 @@ NOTHING = tidy([], SIMULATED_COLUMNS)
             [1e9, 1e3, 1],
             [0, 0, 0],
             "gradient explodes",
-            "gradient explodes (×1e+09, first at layer 2)",
+            "gradient explodes (×1e+09)",
         ),
         (
             [1, 1, 1],
@@ -69,9 +69,10 @@ NOTHING = tidy([], SIMULATED_COLUMNS)
             [1e-8, 1e-4, 1],
             [0, 0, 0],
             "both vanish",
-            "Signal vanishes (×1e-08, first at layer 2)",
+            "Signal vanishes (×1e-08)",
         ),
         ([1, 1e4, 1e8], [1e-8, 1e-4, 1], [0, 0, 0], "signal explodes, gradient vanishes", "Signal explodes"),
+        ([1, 1, 1e9], [1, 1, 1], [0, 0, 0], "signal explodes", "Signal explodes (×1e+09, first at layer 3)"),
         ([1, 1, 1], [1, 1, 1], [0, 0.9, 0], "saturated", "up to 90 % of the units are saturated"),
         ([0, 0, 0], [0, 0, 1], [0, 0, 0], "no signal", "Every pre-activation is exactly zero"),
         (

@@ -8,6 +8,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 import click
@@ -35,6 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, ValueError, OSError):
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    # As with ``python -m``, so that "my_module:my_function" is found; last, so that it hides nothing installed.
+    sys.path.append(str(Path.cwd()))
     given = list(sys.argv[1:] if arguments is None else arguments)
     sys.exit(_run(given))
 
@@ -63,7 +66,11 @@ def _run(arguments: list[str]) -> int:
         # Whoever read our output has gone; Python would complain once more when it closes the stream.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE
+    except MemoryError:
+        return _complain("out of memory; fewer --workers or a narrower network need less", OURS)
     except Exception as error:  # the outermost boundary: whatever is left is a mistake of ours
+        if type(error).__name__ == "WorkerError":  # by name, so that nothing heavy is imported here
+            return _complain(_one_line(str(error)), OURS)
         return _own_mistake(error, arguments)
 
 

@@ -10,11 +10,15 @@ import click
 
 from varprop._validation import check_one_of
 
+CONTEXT = {"help_option_names": ["-h", "--help"]}
+
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "report": ("varprop.cli.run", "Write a report: a page, figures and tables."),
     "predict": ("varprop.cli.run", "Print what theory says, layer by layer."),
     "simulate": ("varprop.cli.run", "Print what Monte Carlo measures, layer by layer."),
     "compare": ("varprop.cli.run", "Print both with a verdict for every row."),
+    "explain": ("varprop.cli.explain", "Compare the gains for an activation."),
+    "audit": ("varprop.cli.audit", "Audit a real model: does it start as promised?"),
     "list": ("varprop.cli.show", "List activations, initializers or quantities."),
     "describe": ("varprop.cli.show", "Describe a study, an activation or an initializer."),
 }
@@ -64,7 +68,7 @@ def debug_option(function: Any) -> Any:
     )(function)
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, context_settings=CONTEXT)
 @click.option(
     "--version",
     is_flag=True,

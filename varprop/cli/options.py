@@ -39,6 +39,7 @@ _SIMULATION: tuple[tuple[str, dict[str, Any]], ...] = (
     ("--sampler", {"help": "auto, dense, conditional or chain.  [default: auto]"}),
     ("--estimator", {"help": "plain or control.  [default: plain]"}),
     ("--workers", {"type": int, "help": "Worker processes.  [default: none, this process does the work]"}),
+    ("--scheduler", {"help": "Address of a Dask scheduler whose workers do it: tcp://host:8786."}),
     ("--store", {"help": "SQLite file that keeps finished blocks."}),
     (
         "--resume/--no-resume",
@@ -67,13 +68,21 @@ def simulation_options(function: Callable[..., Any]) -> Callable[..., Any]:
     def gathered(**rest: Any) -> Any:
         made = {name: rest.pop(name) for name in names}
         chosen = {k: v for k, v in made.items() if v is not None}
-        if "workers" in chosen:
-            chosen["executor"] = chosen.pop("workers")
-        return function(simulation=chosen, **rest)
+        return function(simulation=_checked_simulation(chosen), **rest)
 
     gathered.__doc__, gathered.__name__ = function.__doc__, function.__name__
     gathered.__click_params__ = list(getattr(function, "__click_params__", []))  # type: ignore[attr-defined]
     return _with_options(gathered, _SIMULATION)
+
+
+def _checked_simulation(chosen: dict[str, Any]) -> dict[str, Any]:
+    """Put workers or scheduler under the name the engine knows, and refuse what makes no sense together."""
+    places = [name for name in ("workers", "scheduler") if name in chosen]
+    if len(places) == 2:
+        raise InputError("scheduler", chosen["scheduler"], "either --workers or --scheduler, not both")
+    if "resume" in chosen and "store" not in chosen:
+        raise InputError("resume", chosen["resume"], "--store FILE with it")
+    return {"executor" if name in places else name: value for name, value in chosen.items()}
 
 
 def format_option(function: Callable[..., Any]) -> Callable[..., Any]:

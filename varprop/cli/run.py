@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from varprop.cli.commands import debug_option
+from varprop.cli.commands import CONTEXT, debug_option
 from varprop.cli.options import chosen_study, format_option, network_options, simulation_options
 
 if TYPE_CHECKING:
     from varprop.spec import Study
 
-_CONTEXT = {"help_option_names": ["-h", "--help"]}
 _STRICT = click.option("--strict", is_flag=True, help="Exit with 1 if any row differs.")
 _ORDER = click.option(
     "--order", default="best", show_default=True, help="How far theory may go: best, exact, 1/n or infinite."
@@ -22,7 +21,7 @@ _QUANTITY = click.option(
 )
 
 
-@click.command("report", context_settings=_CONTEXT)
+@click.command("report", context_settings=CONTEXT)
 @network_options
 @click.option("-o", "--output", default="reports/latest", show_default=True, help="The folder to write.")
 @click.option("--force", is_flag=True, help="Replace a former report.")
@@ -59,7 +58,7 @@ def report_command(
     return _code(evidence.compared["verdict"], strict)
 
 
-@click.command("predict", context_settings=_CONTEXT)
+@click.command("predict", context_settings=CONTEXT)
 @network_options
 @_ORDER
 @_QUANTITY
@@ -75,7 +74,7 @@ def predict_command(
     show(frame, form, layer_tables, quantities)
 
 
-@click.command("simulate", context_settings=_CONTEXT)
+@click.command("simulate", context_settings=CONTEXT)
 @network_options
 @simulation_options
 @_QUANTITY
@@ -98,7 +97,7 @@ def simulate_command(
     show(frame, form, layer_tables, quantities)
 
 
-@click.command("compare", context_settings=_CONTEXT)
+@click.command("compare", context_settings=CONTEXT)
 @network_options
 @_ORDER
 @simulation_options

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from varprop._validation import InputError
+from varprop.cli.commands import CONTEXT
 from varprop.cli.options import chosen_study, format_option, network_options
 
 if TYPE_CHECKING:
@@ -16,10 +17,8 @@ if TYPE_CHECKING:
 
     from varprop.cli.output import Printed
 
-_CONTEXT = {"help_option_names": ["-h", "--help"]}
 
-
-@click.command("list", context_settings=_CONTEXT)
+@click.command("list", context_settings=CONTEXT)
 @click.argument("kind", type=click.Choice(["activations", "initializers", "quantities"]))
 @format_option
 def list_command(kind: str, form: str) -> None:
@@ -33,7 +32,7 @@ def list_command(kind: str, form: str) -> None:
     show(frame, form, _as_it_is)
 
 
-@click.command("describe", context_settings=_CONTEXT)
+@click.command("describe", context_settings=CONTEXT)
 @network_options
 @format_option
 def describe_command(study: str | None, network: dict[str, object], form: str) -> None:

@@ -1,7 +1,8 @@
 """A page of the gallery: one question, its answer in words, pictures with the numbers behind them.
 
-Analyses build a `Page` and write it; the page becomes ``reports/<name>/`` with a README.md, one PNG and one CSV
-a figure, one CSV a table, and ``page.json``, which the gallery's index is made from.
+An analysis hands `publish` the page's text, figures and tables, or builds a `Page` step by step; it becomes
+``reports/<name>/`` with a README.md, one PNG and one CSV a figure, one CSV a table, and ``page.json``, which the
+gallery's index is made from.
 """
 
 from __future__ import annotations
@@ -9,13 +10,13 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from varprop._files import write_atomic
-from varprop._validation import InputError
+from varprop._validation import InputError, described
 from varprop.plots.style import figure_style
 from varprop.reporting.folder import replaced_folder, write_files
 from varprop.reporting.markdown import escape
@@ -111,7 +112,7 @@ class Page:
 
     def write(self, root: str | os.PathLike[str] = "reports") -> Path:
         """Write the page's folder, whole or not at all, and return the path of its README."""
-        card = {"name": self.name, "title": self.title, "answer": self.answer, "stamp": ""}
+        card = {"name": self.name, "title": self.title, "answer": self.answer}
         text = [f"# {self.title}", f"*{self.question}*", f"**{self.answer}**", *self._parts]
         source = f"../../analyses/{self.name}.py"
         text.append(f"---\n\nMade by [analyses/{self.name}.py]({source}); `make gallery` makes it anew.")
@@ -124,17 +125,71 @@ class Page:
         return target / "README.md"
 
 
+def publish(name: str, text: str, root: str | os.PathLike[str] = "reports", **parts: Any) -> Path:
+    r"""Write the page that `text` describes and return the path of its README.
+
+    Parameters
+    ----------
+    name : str
+        Folder name.
+    text : str
+        Markdown in paragraphs. The first three are ``# Title``, ``*question*`` and ``**answer**``. A paragraph
+        that begins with ``![words](part)`` is a figure, the words being its alternative text and the rest what
+        to see in it; one that begins with ``[part]`` is a table, the rest being its note; ``## …`` is a section.
+    root : path
+        Where the page's folder goes.
+    **parts
+        For each figure a pair (function that draws it, DataFrame of the numbers that are drawn), for each table
+        a DataFrame.
+
+    Raises
+    ------
+    InputError
+        If the text does not begin as it should, or text and parts do not name the same things.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import pandas as pd
+    >>> text = "# Two\n\n*What is two?*\n\n**One and one.**\n\n[sums] The only one."
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     print(publish("two", text, folder, sums=pd.DataFrame({"a": [1], "b": [1]})).read_text()[:33])
+    # Two
+    <BLANKLINE>
+    *What is two?*
+    <BLANKLINE>
+    **One and
+    """
+    blocks = [" ".join(block.split()) for block in re.split(r"\n\s*\n", text.strip())]
+    head = re.fullmatch(r"# (.+?)\n\*(.+?)\*\n\*\*(.+?)\*\*", "\n".join(blocks[:3]))
+    if head is None:
+        raise InputError(
+            "text", described("another beginning"), "# Title, *question*, **answer**, then the rest"
+        )
+    page = Page(name, head[1], head[2], head[3])
+    left = dict(parts)
+    for block in blocks[3:]:
+        found = re.match(r"!\[([^]]+)\]\((\w+)\)\s*|\[()(\w+)\](?!\()\s*", block)
+        if found is None:
+            page.head(block[3:]) if block.startswith("## ") else page.say(block)
+            continue
+        part, rest = found[2] or found[4], block[found.end() :]
+        if part not in left:
+            raise InputError("text", part, f"one of the parts, each once: {', '.join(parts)}")
+        if found[2]:
+            draw, data = left.pop(part)
+            page.figure(part, draw, sees=rest, alt=found[1], data=data)
+        else:
+            page.table(part, left.pop(part), rest)
+    if left:
+        raise InputError("parts", ", ".join(left), "parts that the text shows")
+    return page.write(root)
+
+
 def read_card(folder: Path) -> dict[str, Any] | None:
     """Return what a written page says of itself, or None if there is none."""
     path = folder / CARD
     return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
-
-
-def stamp_card(folder: Path, stamp: str) -> None:
-    """Note in a written page what it was made from; the gallery knows by it what is up to date."""
-    card = read_card(folder) or {}
-    text = json.dumps(card | {"stamp": stamp}, indent=2, ensure_ascii=False) + "\n"
-    write_atomic(folder / CARD, text)
 
 
 def index_text(cards: list[dict[str, Any]]) -> str:

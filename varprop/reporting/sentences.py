@@ -111,9 +111,10 @@ def _behaviour(found: Diagnosis, known: pd.DataFrame) -> tuple[str, str, list[st
         return "bad", "no signal", ["every pre-activation is exactly zero, so no unit tells inputs apart"]
     words = [f"pre-activations have mean square {number(value)}" for value in size if len(size) == 1]
     bad = []
-    for side, way in (("signal", found.forward), ("gradient", found.backward)):
+    # That it begins with the very first step goes without saying.
+    for side, way, start in (("signal", found.forward, 2), ("gradient", found.backward, len(size) - 1)):
         if way.health != "unknown":
-            first = f", first at {way.where}" if way.where and way.steps > 1 else ""
+            first = f", first at {way.where}" if way.where and way.layer != start else ""
             words.append(f"{side} {_DOES[way.health]} ({factor_text(way.log_factor)}{first})")
         if way.health in ("vanishing", "exploding"):
             bad.append(f"{side} {_DOES[way.health]}")
