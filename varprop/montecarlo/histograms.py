@@ -49,7 +49,7 @@ def grid(exponent: int) -> Array:
     return np.concatenate([[-np.inf], -positive[::-1], positive, [np.inf]])
 
 
-def count(z: Array, exponent: int, shift: Array | None = None) -> Array:
+def count(z: Array, exponent: int, shift: Array | None = None, compiled: bool = False) -> Array:
     """Count pre-activations on the grid.
 
     Parameters
@@ -60,6 +60,8 @@ def count(z: Array, exponent: int, shift: Array | None = None) -> Array:
         The layer's expected size.
     shift : array of int, shape (draws,), optional
         Default 0.
+    compiled : bool
+        Whether numba does the counting (extra ``fast``); the counts are the same.
 
     Returns
     -------
@@ -67,9 +69,18 @@ def count(z: Array, exponent: int, shift: Array | None = None) -> Array:
     """
     if shift is not None and np.any(shift):
         rows = zip(z, shift, strict=True)
-        return sum((count(row, exponent - int(s)) for row, s in rows), np.zeros(BINS, np.int64))
-    keys = np.right_shift(z.reshape(-1).view(np.uint32), np.uint32(_SHIFT))
-    both = np.bincount(keys, minlength=_KEYS).reshape(2, -1)
+        return sum(
+            (count(row, exponent - int(s), None, compiled) for row, s in rows), np.zeros(BINS, np.int64)
+        )
+    words = z.reshape(-1).view(np.uint32)
+    if compiled:
+        from varprop.montecarlo.kernels import count_keys
+
+        tables = np.zeros((4, _KEYS), np.int64)
+        count_keys(words, np.uint32(_SHIFT), tables)
+        both = tables.sum(axis=0).reshape(2, -1)
+    else:
+        both = np.bincount(np.right_shift(words, np.uint32(_SHIFT)), minlength=_KEYS).reshape(2, -1)
     # Bin 0 of a side collects everything nearer to zero, the last one everything beyond the grid.
     first = (exponent - OCTAVES + _BIAS) * PARTS
     places = np.clip(np.array([0, first, first + SIDE]), 0, both.shape[1])

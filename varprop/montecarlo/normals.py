@@ -7,8 +7,9 @@ vectorised functions: about 2 ns for a normal, 1.2 ns for a uniform number on on
 Normals are Box and Muller's (1958, Ann. Math. Statist. 29, 610): with u in (0, 1] and an angle t,
 ``sqrt(-2 log u) (cos t, sin t)`` are two independent N(0, 1) numbers. Each word gives u = (k + 1/2) 2⁻³² and
 t = 2π j 2⁻³² with two independent 32-bit whole numbers k and j. What the finite word costs: no number exceeds
-6.77 in magnitude (a normal one does with probability 1.3e-11), the missing second moment is 6e-10, and values
-are rounded to 24 bits. All three are far below any standard error that draws can reach.
+6.77 in magnitude (a normal one does with probability 1.3e-11; the missing second moment is 6e-10), values are
+rounded to 24 bits, and so is u: radii below 0.003 (5 of a million) lie on a grid of squares, the first of which is 0.
+All of it is far below any standard error that draws can reach.
 """
 
 from __future__ import annotations
@@ -29,6 +30,13 @@ _TURN = np.float32(2.0 * math.pi * 2.0**-32)
 _MINUS_TWO = np.float32(-2.0)
 
 
+def kernels_available() -> bool:
+    """Say whether the compiled kernels can be used, that is whether numba is installed."""
+    from importlib.util import find_spec
+
+    return find_spec("numba") is not None
+
+
 class Noise:
     """A stream of random arrays, drawn in single precision and delivered in `dtype`.
 
@@ -41,6 +49,8 @@ class Noise:
         Where the bits come from; any of NumPy's generators with 64-bit words (SFC64 is the fastest).
     dtype : {float32, float64}
         Type of what is returned.
+    compiled : bool
+        Whether numba transforms the bits (extra ``fast``): the same numbers up to rounding, in half the time.
 
     Examples
     --------
@@ -49,9 +59,10 @@ class Noise:
     (2, 3)
     """
 
-    def __init__(self, rng: np.random.Generator, dtype: Any = np.float32) -> None:
+    def __init__(self, rng: np.random.Generator, dtype: Any = np.float32, compiled: bool = False) -> None:
         self.rng = rng
         self.dtype = np.dtype(dtype)
+        self.compiled = compiled
         self._words = rng.bit_generator.random_raw
 
     def normal(self, shape: tuple[int, ...], scale: float = 1.0) -> Array:
@@ -105,6 +116,11 @@ class Noise:
     def _box_muller(self, out: Array, scale: float) -> None:
         half = out.size // 2
         words: Array = self._words(half)
+        if self.compiled:
+            from varprop.montecarlo.kernels import box_muller
+
+            box_muller(words.view(np.uint32), words.view(np.int32), out, np.float32(scale))
+            return
         cosine, sine = out[:half], out[half:]
         radius = words.view(np.uint32)[:half].astype(np.float32)
         radius *= _STEP

@@ -92,7 +92,7 @@ def working_bytes(plan: Plan) -> int:
 
 def sample_block(plan: Plan, block: Block) -> Statistics:
     """Draw the networks of one block and summarise them."""
-    program = compile_network(plan.network, plan.share, plan.histogram)
+    program = compile_network(plan.network, plan.share, plan.histogram, plan.compiled)
     rng = plan.generator(block)
     if plan.sampler == "chain":
         chain = run_chain(program, rng, block.draws)
@@ -106,7 +106,7 @@ def sample_block(plan: Plan, block: Block) -> Statistics:
     for draws in group_sizes(plan.network, plan.sampler, block.draws):
         state = rng.bit_generator.state
         while True:
-            noise = Noise(rng, dtype)
+            noise = Noise(rng, dtype, plan.compiled)
             watch = Watch(program) if control else None
             # Under control, gradients are drawn in one group per block, to say what control has gained.
             back = not (control and records)

@@ -67,7 +67,7 @@ def measure(
     if program.batch > 1:
         _between_inputs(step, y, z, shift, records)
     if program.histogram:
-        counts[number - 1] += _histogram(step, z, shift)
+        counts[number - 1] += _histogram(program, step, z, shift)
 
     if scaled and not step.homogeneous:
         value, slope, z, shift = _at_true_size(step, z, shift)
@@ -186,9 +186,9 @@ def _inside(z: Array, intervals: tuple[tuple[float, float], ...]) -> NDArray[np.
     return found
 
 
-def _histogram(step: Step, z: Array, shift: Array) -> Array:
+def _histogram(program: Program, step: Step, z: Array, shift: Array) -> Array:
     if z.dtype == np.float32:
-        return histograms.count(z, step.exponent, shift)
+        return histograms.count(z, step.exponent, shift, program.compiled)
     # Scaled to the layer's expected size first: single precision then holds whatever the grid can tell apart.
     near = shifted(z, (shift - step.exponent)[:, None, None]).astype(np.float32)
     return histograms.count(near, 0)

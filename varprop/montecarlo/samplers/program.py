@@ -75,6 +75,8 @@ class Program:
     copies : array of int, shape (B,) or None
         For every input the first equal one; None if all differ.
     histogram : bool
+    compiled : bool
+        Whether the compiled kernels are used.
     double : bool
         Whether to start in double precision: where some numbers do not vary, rounding would be all one sees.
     """
@@ -84,6 +86,7 @@ class Program:
     x: Array
     copies: Array | None
     histogram: bool
+    compiled: bool
     double: bool
 
     @property
@@ -98,7 +101,7 @@ class Program:
 
 
 @functools.lru_cache(maxsize=64)
-def compile_network(network: Network, share: float, histogram: bool) -> Program:
+def compile_network(network: Network, share: float, histogram: bool, compiled: bool = False) -> Program:
     """Work out the program of a network; the same for every block of a plan."""
     exponents = nominal_exponents(network)
     steps = []
@@ -127,7 +130,7 @@ def compile_network(network: Network, share: float, histogram: bool) -> Program:
         )
     x = network.input.array()
     double = any(step.mean == "none" for step in steps)
-    return Program(network, tuple(steps), x, _first_equal(x), histogram, double)
+    return Program(network, tuple(steps), x, _first_equal(x), histogram, compiled, double)
 
 
 def _mean_kind(weight: Law, random: bool) -> Mean:
@@ -177,6 +180,6 @@ def group_sizes(network: Network, sampler: str, draws: int) -> list[int]:
     return [draws // number + (i < draws % number) for i in range(number)]
 
 
-_ELEMENTS = 1 << 15
+_ELEMENTS = 1 << 16
 _BYTES = 1 << 28
 _FEWEST = 4
