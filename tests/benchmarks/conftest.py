@@ -15,7 +15,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     timings = [
         Timing(
             group=bench.group or "",
-            name=bench.extra_info["name"],
+            name=bench.extra_info.get("name", bench.name),
             unit=bench.extra_info.get("unit", ""),
             seconds=tuple(time / bench.extra_info.get("divide", 1) for time in bench.stats.data),
             work=bench.extra_info.get("work", 1.0),
@@ -23,7 +23,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
             note=bench.extra_info.get("note", ""),
         )
         for bench in getattr(recorded, "benchmarks", ())
-        if bench.extra_info.get("name") and bench.stats.data
+        if bench.stats.data
     ]
     if timings:
         write_summary(timings, Path(str(session.config.rootpath)) / "reports" / "benchmarks")
