@@ -3,8 +3,9 @@
     python analyses/gallery.py [NAME …] [--all] [--list]
 
 A NAME is an analysis or the beginning of one (``e5``); named ones are always run. A page is up to date when its
-stamp, a digest of the analysis and of the package, is the present one; so an interrupted run goes on where it
-stopped.
+stamp is the present one; so an interrupted run goes on where it stopped. The stamp is a digest of the analysis and of
+the whole package: every change of the code makes every page out of date, which costs time but is never wrong.
+Stamps lie in reports/.stamps/, outside version control: a fresh copy of the repository makes every page anew.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 REPORTS = ROOT / "reports"
+STAMPS = REPORTS / ".stamps"
 
 ORDER = (
     "e1_one_neuron",
@@ -53,17 +55,20 @@ def chosen(names: list[str]) -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    description = __doc__.replace("``", "")
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(usage=argparse.SUPPRESS, description=description, formatter_class=raw)
     parser.add_argument("names", nargs="*", metavar="NAME", help="analyses to run, by the beginning of their names")
     parser.add_argument("--all", action="store_true", help="run also those that are up to date")
     parser.add_argument("--list", action="store_true", help="say what there is and stop")
     arguments = parser.parse_args()
     os.chdir(ROOT)
-    from varprop.reporting.pages import index_text, read_card, stamp_card
+    from varprop.reporting.pages import index_text, read_card
 
     def current(name: str) -> bool:
-        card = read_card(REPORTS / name)
-        return card is not None and card["stamp"] == stamp(name)
+        noted = STAMPS / name
+        made = (REPORTS / name / "README.md").is_file() and noted.is_file()
+        return made and noted.read_text(encoding="utf-8") == stamp(name)
 
     if arguments.list:
         for name in ORDER:
@@ -73,13 +78,14 @@ def main() -> None:
     todo = [n for n in names if arguments.names or arguments.all or not current(n)]
     for number, name in enumerate(todo, start=1):
         print(f"[{number}/{len(todo)}] {name} …", end=" ", flush=True, file=sys.stderr)
-        start = time.perf_counter()
+        start, made_from = time.perf_counter(), stamp(name)
         runpy.run_path(str(HERE / f"{name}.py"), run_name="__main__")
-        stamp_card(REPORTS / name, stamp(name))
+        STAMPS.mkdir(parents=True, exist_ok=True)
+        (STAMPS / name).write_text(made_from, encoding="utf-8")
         print(f"{time.perf_counter() - start:.0f} s", file=sys.stderr)
     cards = [card for name in ORDER if (card := read_card(REPORTS / name)) is not None]
     (REPORTS / "README.md").write_text(index_text(cards), encoding="utf-8")
-    print(REPORTS / "README.md")
+    print((REPORTS / "README.md").relative_to(ROOT))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +13,7 @@ from varprop.plots.style import MUTED, PALETTE, looks
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 BAND = (0.1, 0.5, 0.9)
 """Quantiles over runs that a band and its middle line show."""
@@ -142,3 +143,62 @@ def bars_by_group(
     ax.errorbar(place, estimates, yerr=errors, fmt="none", ecolor=MUTED, capsize=3)
     ax.set_xticks(place, [label(names.get(str(n), n)) for n in estimates.index], rotation=20, ha="right")
     return ax
+
+
+def components(
+    frame: pd.DataFrame, *, by: str = "model", names: Mapping[str, str] | None = None, ax: Axes | None = None
+) -> Axes:
+    """Draw the variance components of start, order of batches and interaction, as shares, for each model.
+
+    What to see: the tallest bar of a group is what decides how a run ends.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Tables of `varprop.training.variance_components` below one another, with a column `by`.
+    by : str
+        Column of the groups.
+    names : mapping from source to shown name, optional
+    ax : Axes, optional
+    """
+    ax = _axes(ax)
+    sources = ("start", "order", "interaction")
+    groups, names = list(dict.fromkeys(frame[by])), names or {}
+    for number, source in enumerate(sources):
+        rows = frame[frame["source"] == source].set_index(by).loc[groups]
+        total = frame[frame["source"].isin(sources)].groupby(by)["variance"].sum().loc[groups]
+        share, low, high = (rows[c] / total for c in ("variance", "ci_low", "ci_high"))
+        place = np.arange(len(groups)) + (number - 1) * 0.27
+        look = {"color": PALETTE[number], "label": label(names.get(source, source))}
+        ax.bar(place, share, width=0.25, **look)
+        errors = [np.maximum(share - np.clip(low, 0, None), 0), np.maximum(high - share, 0)]
+        ax.errorbar(place, share, yerr=errors, fmt="none", ecolor=MUTED, capsize=2, linewidth=0.9)
+    ax.set_xticks(np.arange(len(groups)), [label(g) for g in groups])
+    ax.axhline(0, color=MUTED, linewidth=0.7)
+    ax.set(ylabel="share of the variance between runs", ylim=(min(0.0, ax.get_ylim()[0]), None))
+    ax.legend(ncols=3)
+    return ax
+
+
+def failure_bars(frame: pd.DataFrame, *, by: str = "start", ax: Axes | None = None) -> Axes:
+    """Draw the share of failed runs with its interval, from a table by `varprop.training.outcomes.failure_rates`.
+
+    What to see: a start whose bar is low needs no second try.
+    """
+    rows = frame.set_index(by)
+    ax = bars_by_group(rows["failure_rate"], rows["ci_low"], rows["ci_high"], ax=ax)
+    ax.set(ylabel="share of runs that fail", ylim=(0, 1))
+    return ax
+
+
+def side_by_side(frame: pd.DataFrame, column: str, draw: Callable[..., Axes]) -> Figure:
+    """Draw one panel for each value of `column`, with ``draw(rows, ax=…)``."""
+    import matplotlib.pyplot as plt
+
+    groups = list(frame.groupby(column, sort=False))
+    size = (4.5 * len(groups), 3.5)
+    figure, axes = plt.subplots(1, len(groups), figsize=size, squeeze=False, layout="constrained")
+    for ax, (name, rows) in zip(axes[0], groups, strict=True):
+        draw(rows, ax=ax)
+        ax.set_title(label(name))
+    return figure
