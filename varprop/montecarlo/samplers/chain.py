@@ -8,7 +8,7 @@ numbers X of K and Y of n - K degrees of freedom
 
 Way back, head ``unit``: flipping the sign of a row of W together with the mask of its unit leaves the law of the
 Jacobian as it is, so the Jacobian has the law of a product with masks independent of the weights (Hanin and Nica
-2020, Commun. Math. Phys. 376, 287, Prop. 2), and |delta^l|, a function of the masks from layer l up, is
+2020, Commun. Math. Phys. 376, 287), and |delta^l|, a function of the masks from layer l up, is
 independent of |h^{l-1}|. Hence with the same K and fresh chi-square numbers
 
     |Wᵀ delta|² = s|delta|² (X' + Y'),   |delta'|² = s|delta|² (b² X' + a² Y').
