@@ -150,7 +150,7 @@ class Activation:
         1.0
         >>> m = vp.activation("tanh").moments([0.5, 2.0], fields=("derivative_second_moment",))
         >>> [round(float(d), 6) for d in m.derivative_second_moment], m.mean
-        ([0.55809, 0.297516], None)
+        ([0.592426, 0.349508], None)
         """
         return self._moments(variance, mean, method, fields)
 

@@ -23,7 +23,11 @@ from varprop.moments.univariate import METHODS, GaussianMoments
 
 _SLACK = 1e-9  # a covariance may exceed what its variances allow by this share of rounding
 _CANCELLED = 0.03  # share of the second moments below which their difference has lost too many digits
+_CLOSE = 0.01  # 1 - correlation below which nothing else is tried
 _RADII, _RADIAL_WEIGHTS = (NODES + 1) / 2, WEIGHTS / 2
+_FEW = tuple(
+    0.5 * x + 0.5 * shift for x, shift in zip(np.polynomial.legendre.leggauss(8), (1, 0), strict=True)
+)
 
 
 @dataclass(frozen=True)
@@ -131,10 +135,14 @@ class GaussianPairs:
         form = self.moments.forms.pair.get("squared_difference")
         if form is not None and method != "quadrature":
             return np.asarray(form(pair))
-        norms = self.norm("product", pair.q1) + self.norm("product", pair.q2)
-        result = np.maximum(norms - 2 * self._mean("product", pair, method), 0.0)
-        close = result < _CANCELLED * norms
-        if self._continuous and close.any():
+        result = np.zeros(pair.q1.size)
+        close = (pair.eps < _CLOSE) & self._continuous
+        if not close.all():
+            rest = _take(pair, ~close)
+            norms = self.norm("product", rest.q1) + self.norm("product", rest.q2)
+            result[~close] = np.maximum(norms - 2 * self._mean("product", rest, method), 0.0)
+            close[~close] = (result[~close] < _CANCELLED * norms) & self._continuous
+        if close.any():
             result[close] = self._integrated_difference(_take(pair, close), method)
         return result
 
@@ -152,7 +160,9 @@ class GaussianPairs:
         scale = np.sqrt(pair.q1) * np.sqrt(pair.q2)
         slope = self._route("derivative_product", pair, method)
         near = np.minimum(pair.eps, 1.0)
-        for x, w in zip(_RADII, _RADIAL_WEIGHTS, strict=True):
+        # in x the derivative product is a power series in x sqrt(eps), unless kinks away from 0 lie apart in u and v
+        simple = near.max() < _CLOSE and not (apart.any() and any(self.moments.kinks))
+        for x, w in zip(*(_FEW if simple else (_RADII, _RADIAL_WEIGHTS)), strict=True):
             result += 4 * scale * near * x * w * slope(near * x * x)
         negative = pair.eps > 1
         if negative.any():

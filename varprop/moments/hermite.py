@@ -18,6 +18,7 @@ from varprop.moments.rule import Array, nodes_of
 
 TERMS = 256
 _ROUNDING = 4e-15
+_NEGLIGIBLE = 1e-10  # trailing coefficients below this share of the root norm: their squares do not count
 _EDGES = np.concatenate([[0.0], 0.5 / 2.0 ** np.arange(26, 0, -1), np.arange(0.5, 13.25, 0.5)])
 
 
@@ -98,8 +99,8 @@ class Expansion:
 
     def __init__(self, first: Array, second: Array, norm1: Array, norm2: Array) -> None:
         needed = np.flatnonzero(
-            (np.abs(first) > 1e-18 * np.sqrt(norm1)[:, None]).any(axis=0)
-            | (np.abs(second) > 1e-18 * np.sqrt(norm2)[:, None]).any(axis=0)
+            (np.abs(first) > _NEGLIGIBLE * np.sqrt(norm1)[:, None]).any(axis=0)
+            | (np.abs(second) > _NEGLIGIBLE * np.sqrt(norm2)[:, None]).any(axis=0)
         )
         count = int(needed[-1]) + 1 if needed.size else 1
         self._terms = np.ascontiguousarray((first[:, :count] * second[:, :count]).T)

@@ -18,8 +18,8 @@ import numpy as np
 from varprop.moments.closed import Pair
 from varprop.moments.rule import Array, nodes_of, relative_error, roughness
 
-_GRID = np.array([0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 7.5, 9.5, 12.0])
-_SMEAR = np.array([-9.0, -6.0, -4.0, -2.0, 0.0, 2.0, 4.0, 6.0, 9.0])
+_GRID = np.array([0.0, 0.5, 0.75, 1.1, 1.6, 2.3, 3.2, 4.5, 6.0, 8.5, 12.0])
+_SMEAR = np.array([-9.0, -5.0, -2.5, 0.0, 2.5, 5.0, 9.0])
 _RATIO = 1.5
 _BENDS = 0.5 * _RATIO ** np.arange(11)  # up to 29; beyond, an activation is as good as straight
 _CHUNK = 1 << 14  # panels at a time
@@ -54,9 +54,11 @@ def pair_mean(f: Smooth, pair: Pair) -> tuple[Array, Array]:
         part = slice(start, start + _CHUNK // 16)
         i = item[part]
         g, w = nodes_of(low[part], high[part])
+        left = np.asarray(f.function(s1[i, None] * g)) * np.exp(-0.5 * g * g) / np.sqrt(2 * np.pi)
+        alive = left.any(axis=1)  # a clipped unit's slope is 0 on whole panels
+        i, g, w, left = i[alive], g[alive], w[alive], left[alive]
         x, sigma = (s2 * rho)[i, None] * g, np.broadcast_to((s2 * share)[i, None], g.shape)
         inner, inner_error = _inner(f, x.ravel(), sigma.ravel())
-        left = np.asarray(f.function(s1[i, None] * g)) * np.exp(-0.5 * g * g) / np.sqrt(2 * np.pi)
         values = left * inner.reshape(g.shape)
         size = (np.abs(values) * w).sum(axis=1)
         doubt = (np.abs(left) * inner_error.reshape(g.shape) * w).sum(axis=1)
@@ -128,7 +130,7 @@ def _inner_panels(f: Smooth, x: Array, sigma: Array) -> tuple[Array, Array]:
     places = np.concatenate([-scale, scale, np.array(f.kinks, dtype=float)])
     with np.errstate(over="ignore"):
         edges = (places - x[:, None]) / sigma[:, None]
-    grid = np.concatenate([-_GRID[:0:-2], _GRID[::2], [-reach, reach]])
+    grid = np.concatenate([-_GRID[:0:-1], _GRID])
     edges = np.concatenate([np.broadcast_to(grid, (x.size, grid.size)), edges], axis=1)
     item, low, high = _panels(edges, reach)
     h, w = nodes_of(low, high)
