@@ -71,7 +71,7 @@ def simulate(
     draws: int | None = None,
     seed: int | None = None,
     sampler: str = "auto",
-    estimator: str = "plain",
+    estimator: str = "auto",
     share: float | None = None,
     executor: int | str | Executor | None = None,
     store: str | os.PathLike[str] | None = None,
@@ -79,6 +79,7 @@ def simulate(
     progress: Callable[[Report], None] | None = None,
     memory: int = 2**30,
     histogram: bool = True,
+    compiled: bool = False,
 ) -> pd.DataFrame:
     """Draw every network many times and estimate every quantity of every layer.
 
@@ -87,7 +88,7 @@ def simulate(
     subject : Network, sequence of Network, or Study
     draws, seed : int, optional
         The study's, or 200 draws and seed 0.
-    sampler, estimator, share, executor, store, resume, progress, memory, histogram
+    sampler, estimator, share, executor, store, resume, progress, memory, histogram, compiled
         See `varprop.montecarlo.simulate_network`.
 
     Returns
@@ -123,6 +124,7 @@ def simulate(
         progress=progress,
         memory=memory,
         histogram=histogram,
+        compiled=compiled,
     )
 
 
@@ -212,7 +214,7 @@ def examine(
     )
 
 
-_SETTINGS = {"sampler": "auto", "estimator": "plain"}
+_SETTINGS = {"sampler": "auto", "estimator": "auto"}
 
 
 def report(

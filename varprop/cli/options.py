@@ -37,7 +37,11 @@ _SIMULATION: tuple[tuple[str, dict[str, Any]], ...] = (
     ("--draws", {"type": int, "help": "Networks drawn per case.  [default: the study's, or 200]"}),
     ("--seed", {"type": int, "help": "The same seed gives the same table.  [default: the study's, or 0]"}),
     ("--sampler", {"help": "auto, dense, conditional or chain.  [default: auto]"}),
-    ("--estimator", {"help": "plain or control.  [default: plain]"}),
+    ("--estimator", {"help": "auto, plain or control (sharper, where it holds).  [default: auto]"}),
+    (
+        "--compiled",
+        {"is_flag": True, "default": None, "help": "Use the compiled kernels of the extra `fast`."},
+    ),
     ("--workers", {"type": int, "help": "Worker processes.  [default: none, this process does the work]"}),
     ("--scheduler", {"help": "Address of a Dask scheduler whose workers do it: tcp://host:8786."}),
     ("--store", {"help": "SQLite file that keeps finished blocks."}),

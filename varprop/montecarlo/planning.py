@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from varprop._validation import check_integer, check_one_of, check_real
+from varprop._validation import InputError, check_integer, check_one_of, check_real
 from varprop.montecarlo.blocks import SMALLEST_BLOCK, Plan
 from varprop.montecarlo.costs import default_block_size
+from varprop.montecarlo.normals import kernels_available
 
 if TYPE_CHECKING:
     from varprop.spec import Network
 
 SAMPLERS = ("auto", "dense", "conditional", "chain")
-ESTIMATORS = ("plain", "control")
+ESTIMATORS = ("auto", "plain", "control")
 
 
 def make_plan(
@@ -26,6 +27,7 @@ def make_plan(
     share: float | None = None,
     histogram: bool = True,
     block_size: int | None = None,
+    compiled: bool = False,
 ) -> Plan:
     """Make every choice that a simulation of `network` leaves open; see `simulate_network`."""
     from varprop.activations import DEFAULT_SHARE
@@ -33,7 +35,10 @@ def make_plan(
 
     check_one_of("sampler", sampler, SAMPLERS)
     check_one_of("estimator", estimator, ESTIMATORS)
+    estimator = samplers.choose_estimator(network, sampler, estimator)
     chosen = samplers.choose(network, sampler, estimator)
+    if compiled and not kernels_available():
+        raise InputError("compiled", True, "false, or the extra: pip install 'varprop[fast]'")
     return Plan(
         network=network,
         draws=check_integer("draws", draws, minimum=2, maximum=10**9),
@@ -48,4 +53,5 @@ def make_plan(
         if share is None
         else check_real("share", share, minimum=0.0, maximum=1.0, exclusive=True),
         histogram=bool(histogram),
+        compiled=bool(compiled),
     )

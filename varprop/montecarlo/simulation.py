@@ -40,6 +40,7 @@ def simulate_network(
     histogram: bool = True,
     case: int = 0,
     block_size: int | None = None,
+    compiled: bool = False,
 ) -> pd.DataFrame:
     """Draw a random network many times and estimate every quantity of every layer.
 
@@ -55,8 +56,9 @@ def simulate_network(
     sampler : {"auto", "dense", "conditional", "chain"}
         With weight matrices; without them, where that is exact; by a chain of norms, where that is. "auto"
         takes the cheapest exact one.
-    estimator : {"plain", "control"}
-        Plain averages, or averages with control variates.
+    estimator : {"auto", "plain", "control"}
+        Plain averages, or conditional expectations less a martingale (control variates): unbiased, and far
+        sharper. "auto" takes the control one wherever it holds.
     share : float, optional
         Share of the greatest slope at which a unit counts as saturated; 0.0396 if not given.
     executor : int, str, Executor or None
@@ -77,6 +79,8 @@ def simulate_network(
     block_size : int, optional
         Draws per block, at least 4. It decides the random streams too, so another size gives other (equally
         good) numbers.
+    compiled : bool
+        Whether to use the compiled kernels of the extra ``fast``: the same law, faster, other last bits.
 
     Returns
     -------
@@ -102,6 +106,7 @@ def simulate_network(
         share=share,
         histogram=histogram,
         block_size=block_size,
+        compiled=compiled,
     )
     (frame,) = simulate_plans(
         [plan], executor=executor, store=store, resume=resume, progress=progress, memory=memory
@@ -124,6 +129,7 @@ def simulate_networks(
     memory: int = 2**30,
     histogram: bool = True,
     block_size: int | None = None,
+    compiled: bool = False,
 ) -> pd.DataFrame:
     """Simulate several networks as one run: one set of workers, one store, one progress, one table.
 
@@ -132,7 +138,7 @@ def simulate_networks(
     networks : sequence of Network, or Study
         The cases, numbered by their position. A study also gives draws, seed and share where they are not
         given here.
-    draws, seed, sampler, estimator, share, executor, store, resume, progress, memory, histogram, block_size
+    draws, seed, sampler, estimator, share, executor, store, resume, progress, memory, histogram, block_size, compiled
         As in `simulate_network`.
 
     Returns
@@ -152,6 +158,7 @@ def simulate_networks(
             share=getattr(networks, "saturation_share", None) if share is None else share,
             histogram=histogram,
             block_size=block_size,
+            compiled=compiled,
         )
         for position, network in enumerate(listed)
     ]

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
-__all__ = ["choose", "sample_block", "working_bytes"]
+__all__ = ["choose", "choose_estimator", "sample_block", "working_bytes"]
 
 # Value, exponent and what summarising them holds at a time.
 _BYTES_PER_VALUE = 8 * 12
@@ -68,6 +68,14 @@ def choose(network: Network, sampler: str, estimator: str = "plain") -> str:
     from varprop.montecarlo.costs import draw_seconds
 
     return min(("conditional", "dense"), key=lambda name: draw_seconds(network, name))
+
+
+def choose_estimator(network: Network, sampler: str, estimator: str) -> str:
+    """Return the estimator to use: for ``auto`` the control one wherever it holds, the plain one elsewhere."""
+    if estimator != "auto":
+        return estimator
+    holds = sampler in ("auto", "conditional") and not why_no_control(network)
+    return "control" if holds else "plain"
 
 
 def why_not_conditional(network: Network) -> str:
