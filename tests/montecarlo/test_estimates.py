@@ -161,3 +161,14 @@ def test_loss_and_gradient_at_zero_logits():
     _, rows = table(network)
     assert rows.loc[("initial_loss", 2), "value"] == pytest.approx(math.log(10), rel=1e-12)
     assert rows.loc[("gradient_preactivation", 2), "value"] == pytest.approx(0.09, rel=1e-12)
+
+
+def test_auto_takes_control_where_it_holds_and_measures_single_layers_plainly():
+    deep = mlp("20x3", "tanh", "he_normal", input=half_on(20))
+    several = mlp("20x3", "tanh", "he_normal", input=gaussian(20, 3))
+    single = mlp(20, weights="he_normal", input=half_on(20))
+    found = [
+        set(simulate_network(n, draws=20, estimator="auto")["estimator"]) for n in (deep, several, single)
+    ]
+    assert "control" in found[0]
+    assert found[1:] == [{"plain"}, {"plain"}]

@@ -71,10 +71,14 @@ def choose(network: Network, sampler: str, estimator: str = "plain") -> str:
 
 
 def choose_estimator(network: Network, sampler: str, estimator: str) -> str:
-    """Return the estimator to use: for ``auto`` the control one wherever it holds, the plain one elsewhere."""
+    """Return the estimator to use: for ``auto`` the control one wherever it holds, the plain one elsewhere.
+
+    A single layer is measured plainly: given its input, its conditional expectations are the formulas themselves,
+    and nothing would be tested.
+    """
     if estimator != "auto":
         return estimator
-    holds = sampler in ("auto", "conditional") and not why_no_control(network)
+    holds = network.depth > 1 and sampler in ("auto", "conditional") and not why_no_control(network)
     return "control" if holds else "plain"
 
 
