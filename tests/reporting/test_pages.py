@@ -57,9 +57,7 @@ def test_cards_say_what_the_index_needs(tmp_path):
 
 TEXT = """
 # An example
-
 *What does a page hold?*
-
 **Words, pictures
 and numbers.**
 
@@ -67,7 +65,6 @@ A paragraph.
 
 ![a line](line)
 A rising line.
-
 [values] Two rows.
 """
 

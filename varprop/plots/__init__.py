@@ -4,7 +4,7 @@ Nothing is set at import; `style.figure_style` lends the house style to a ``with
 """
 
 from varprop.plots.density import density, density_panels
-from varprop.plots.depth import by_depth
+from varprop.plots.depth import by_depth, legend_handles
 from varprop.plots.parity import agreement, parity
 from varprop.plots.style import figure_style, looks
 
@@ -14,6 +14,7 @@ __all__ = [
     "density",
     "density_panels",
     "figure_style",
+    "legend_handles",
     "looks",
     "parity",
 ]

@@ -17,6 +17,7 @@ from varprop.results.schema import QUANTITIES
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
 
 MARKS = 24
 """Most marks on one line; deeper networks get one every few layers."""
@@ -76,19 +77,44 @@ def by_depth(
         parts = [_decades(rows) for rows in (*theory.values(), *measured.values())]
         scale = LogScale.around(parts)
     for case in cases:
-        shown = label(names.get(case, case))
         if case in measured:
-            _draw_measured(ax, measured[case], styles[case], shown, scale)
+            _draw_measured(ax, measured[case], styles[case], scale)
         if case in theory:
-            _draw_theory(ax, theory[case], styles[case], None if case in measured else shown, scale)
+            _draw_theory(ax, theory[case], styles[case], scale)
     if scale is not None:
         scale.apply(ax)
     elif facts.kind == "fraction":
         ax.set_ylim(-0.03, 1.03)
     _dress(ax, facts.title, [*theory.values(), *measured.values()])
     if legend and cases:
-        ax.legend()
+        ax.legend(handles=legend_handles({case: names.get(case, case) for case in cases}, styles))
     return ax
+
+
+def legend_handles(names: Mapping[str, str], styles: Mapping[str, Look]) -> list[Line2D]:
+    """Return one legend entry for each distinct name: its line and its mark together.
+
+    Parameters
+    ----------
+    names : mapping from case to shown name
+    styles : mapping from case to Look
+    """
+    from matplotlib import rcParams
+    from matplotlib.lines import Line2D
+
+    first = {name: styles[case] for case, name in reversed(list(names.items()))}
+    return [
+        Line2D(
+            [],
+            [],
+            color=first[name].color,
+            linestyle=first[name].dashes,
+            marker=first[name].marker,
+            markerfacecolor=rcParams["axes.facecolor"],
+            label=label(name),
+        )
+        for name in dict.fromkeys(names.values())
+    ]
 
 
 def _series(frame: pd.DataFrame | None, quantity: str) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -108,14 +134,14 @@ def _heights(rows: pd.DataFrame, scale: LogScale | None) -> np.ndarray:
     return rows["value"].to_numpy(dtype=float) if scale is None else scale.position(_decades(rows))
 
 
-def _draw_theory(ax: Axes, rows: pd.DataFrame, look: Look, shown: str | None, scale: LogScale | None) -> None:
+def _draw_theory(ax: Axes, rows: pd.DataFrame, look: Look, scale: LogScale | None) -> None:
     layers, heights = rows["layer"].to_numpy(dtype=float), _heights(rows, scale)
     if len(layers) == 1:  # a line of one point would be invisible
         layers, heights = layers + np.array([-0.3, 0.3]), np.repeat(heights, 2)
-    ax.plot(layers, heights, color=look.color, linestyle=look.dashes, label=shown, clip_on=False, zorder=2.5)
+    ax.plot(layers, heights, color=look.color, linestyle=look.dashes, clip_on=False, zorder=2.5)
 
 
-def _draw_measured(ax: Axes, rows: pd.DataFrame, look: Look, shown: str, scale: LogScale | None) -> None:
+def _draw_measured(ax: Axes, rows: pd.DataFrame, look: Look, scale: LogScale | None) -> None:
     layers, heights = rows["layer"].to_numpy(dtype=float), _heights(rows, scale)
     low, high = (rows[c].to_numpy(dtype=float) for c in ("ci_low", "ci_high"))
     known = np.isfinite(low) & np.isfinite(high)
@@ -135,7 +161,6 @@ def _draw_measured(ax: Axes, rows: pd.DataFrame, look: Look, shown: str, scale: 
         markevery=max(1, -(-len(layers) // MARKS)),
         markerfacecolor=ax.get_facecolor(),
         markeredgewidth=1.0,
-        label=shown,
         clip_on=False,
         zorder=3,
     )

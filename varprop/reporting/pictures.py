@@ -9,18 +9,16 @@ from varprop.plots.labels import label, short
 from varprop.plots.style import Look
 from varprop.reporting.document import Figure
 from varprop.reporting.evidence import Evidence, Group
-from varprop.reporting.numerals import beyond, number, percent
+from varprop.reporting.numerals import beyond, percent
+from varprop.reporting.shapes import empty, one_layer_figure
 
 if TYPE_CHECKING:
-    from matplotlib.artist import Artist
     from matplotlib.figure import Figure as Drawing
 
 MAIN = ("preactivation_variance", "gradient_preactivation")
 FRACTIONS = ("saturated_fraction", "inactive_fraction", "dead_fraction")
-PANEL_LAYERS = 5
-PANEL_CASES = 8
 COLUMNS = 4
-"""Most layers and cases of a panel figure, most groups side by side."""
+"""Most groups side by side."""
 
 Looks = Mapping[str, Look]
 
@@ -28,10 +26,10 @@ Looks = Mapping[str, Look]
 def card_figure(evidence: Evidence, group: Group, styles: Looks, name: str) -> Figure:
     """Return the picture of one card: variance and gradient by depth, or the densities of a single layer."""
     if group.depth == 1:
-        return _one_layer(evidence, group, styles, name)
+        return one_layer_figure(evidence, group, styles, name)
 
     def draw() -> Drawing:
-        figure = _empty(3.1, 3.8)
+        figure = empty(3.1, 3.8)
         axes = figure.subplots(len(MAIN), 1, sharex=True)
         figure.subplots_adjust(left=0.16, right=0.97, top=0.935, bottom=0.115, hspace=0.32)
         for ax, quantity in zip(axes, MAIN, strict=True):
@@ -62,11 +60,13 @@ def overview_figures(evidence: Evidence, found: Sequence[Group], styles: Looks) 
 
 def _overview(evidence: Evidence, found: Sequence[Group], styles: Looks, name: str) -> Figure:
     def draw() -> Drawing:
+        from varprop.plots import legend_handles
+
         width = 3.3 * len(found) + 0.3
         names = dict.fromkeys(n for group in found for n in group.names.values())
         rows = -(-len(names) // max(2, int(width / 2.2)))
         height = 4.6 + 0.2 * rows
-        figure = _empty(width, height)
+        figure = empty(width, height)
         axes = figure.subplots(2, len(found), sharex="col", squeeze=False)
         figure.subplots_adjust(
             left=0.5 / width,
@@ -76,7 +76,6 @@ def _overview(evidence: Evidence, found: Sequence[Group], styles: Looks, name: s
             hspace=0.26,
             wspace=0.2,
         )
-        handles: dict[str, Artist] = {}
         for column, group in zip(axes.T, found, strict=True):
             for ax, quantity in zip(column, MAIN, strict=True):
                 _by_depth(ax, evidence, group, styles, quantity)
@@ -90,11 +89,8 @@ def _overview(evidence: Evidence, found: Sequence[Group], styles: Looks, name: s
                 fontsize=11,
                 fontweight="bold",
             )
-            for handle, text in zip(*column[0].get_legend_handles_labels(), strict=True):
-                handles.setdefault(text, handle)
-        figure.legend(
-            list(handles.values()), list(handles), loc="lower center", ncols=-(-len(handles) // max(rows, 1))
-        )
+        handles = legend_handles({c: n for group in found for c, n in group.names.items()}, styles)
+        figure.legend(handles=handles, loc="lower center", ncols=-(-len(handles) // max(rows, 1)))
         return figure
 
     return Figure(
@@ -115,13 +111,16 @@ def fractions_figure(evidence: Evidence, group: Group, styles: Looks, name: str)
         return None
 
     def draw() -> Drawing:
+        from varprop.plots import legend_handles
+
         width = 2.9 * len(present) + 2.2
-        figure = _empty(width, 2.5)
+        figure = empty(width, 2.5)
         axes = figure.subplots(1, len(present), squeeze=False, sharey=True)[0]
         figure.subplots_adjust(left=0.4 / width, right=1 - 2.2 / width, top=0.88, bottom=0.18, wspace=0.12)
         for ax, quantity in zip(axes, present, strict=True):
             _by_depth(ax, evidence, group, styles, quantity)
-        axes[-1].legend(loc="center left", bbox_to_anchor=(1.02, 0.5))
+        handles = legend_handles(group.names, styles)
+        axes[-1].legend(handles=handles, loc="center left", bbox_to_anchor=(1.02, 0.5))
         return figure
 
     worst = {q: _largest(evidence, group, q) for q in present}
@@ -137,54 +136,13 @@ def fractions_figure(evidence: Evidence, group: Group, styles: Looks, name: str)
     )
 
 
-def densities_figure(evidence: Evidence, group: Group, styles: Looks, name: str) -> Figure | None:
-    """Return histograms of pre-activations, initializer by layer; None without histograms."""
-    present = {h.case for h in evidence.histograms}
-    cases = [case for case in group.cases if case in present]
-    if not cases:
-        return None
-    if group.depth == 1:
-        return _one_layer(evidence, group, styles, name, filed=True)
-    shown, layers = cases[:PANEL_CASES], _layers(group)
-
-    def draw() -> Drawing:
-        from varprop.plots import density_panels
-
-        height = 0.95 * len(shown) + 0.3
-        figure = _empty(8.2, height)
-        figure.subplots_adjust(
-            left=0.015, right=0.985, top=1 - 0.24 / height, bottom=0.2 / height, hspace=0.62, wspace=0.08
-        )
-        return density_panels(
-            evidence.predicted,
-            evidence.histograms,
-            cases=shown,
-            layers=layers,
-            tails=_tails(evidence, group),
-            names=group.names,
-            styles=styles,
-            figure=figure,
-        )
-
-    left_out = f" The first {len(shown)} of {len(cases)} cases." if len(shown) < len(cases) else ""
-    return Figure(
-        name=name,
-        title=f"Pre-activations against the predicted density: {group.title}",
-        sees="Bars are measured, lines the Gaussian density with the predicted mean and variance; "
-        f"what lies on the shaded ground is saturated.{left_out}",
-        alt=f"Grid of histograms, {len(shown)} initializers by layers {', '.join(map(str, layers))}, "
-        f"of the pre-activations of a {short(group.title)} network, each with its predicted density.",
-        draw=draw,
-    )
-
-
 def parity_figure(evidence: Evidence) -> Figure:
     """Return measured against predicted, and the differences in units of their margins."""
 
     def draw() -> Drawing:
         from varprop.plots import agreement, parity
 
-        figure = _empty(9.6, 4.3)
+        figure = empty(9.6, 4.3)
         axes = figure.subplots(1, 2, gridspec_kw={"width_ratios": [1, 0.95]})
         figure.subplots_adjust(left=0.065, right=0.985, top=0.92, bottom=0.12, wspace=0.62)
         parity(evidence.compared, ax=axes[0])
@@ -203,42 +161,6 @@ def parity_figure(evidence: Evidence) -> Figure:
     )
 
 
-def _one_layer(evidence: Evidence, group: Group, styles: Looks, name: str, *, filed: bool = False) -> Figure:
-    cases = group.cases[:PANEL_CASES]
-
-    def draw() -> Drawing:
-        from varprop.plots import density_panels
-
-        figure = _empty(4.6 if filed else 3.1, max(1.3 * len(cases), 2.0) if filed else 3.8)
-        figure.subplots_adjust(left=0.03, right=0.97, top=0.93, bottom=0.13, hspace=0.46)
-        density_panels(
-            evidence.predicted,
-            evidence.histograms,
-            cases=cases,
-            layers=[1],
-            tails=_tails(evidence, group),
-            names=group.names,
-            styles=styles,
-            same_reach=True,
-            figure=figure,
-        )
-        figure.axes[-1].set_xlabel("pre-activation z")
-        return figure
-
-    told = "; ".join(
-        f"{short(group.names[c])} has variance {number(_value(evidence, c, 1, 'preactivation_variance'))}"
-        for c in cases
-    )
-    return Figure(
-        name=name,
-        title=f"One layer: {group.title}",
-        sees="On the shaded ground the unit is saturated: a wide density lies there almost whole.",
-        alt=f"Densities of the pre-activation of a single {short(group.title)} layer: {told}.",
-        draw=draw,
-        filed=filed,
-    )
-
-
 def _by_depth(ax: object, evidence: Evidence, group: Group, styles: Looks, quantity: str) -> None:
     from varprop.plots import by_depth
 
@@ -254,37 +176,6 @@ def _by_depth(ax: object, evidence: Evidence, group: Group, styles: Looks, quant
         legend=False,
         ax=ax,  # type: ignore[arg-type]
     )
-
-
-def _empty(width: float, height: float) -> Drawing:
-    from matplotlib.figure import Figure as Drawing
-
-    return Drawing(figsize=(width, height))
-
-
-def _layers(group: Group) -> list[int]:
-    """Return a few layers from the first to the last, evenly spread."""
-    count = min(PANEL_LAYERS, group.depth)
-    return [1] if count == 1 else [1 + round(i * (group.depth - 1) / (count - 1)) for i in range(count)]
-
-
-def _tails(evidence: Evidence, group: Group) -> dict[tuple[str, int], tuple[float, float]]:
-    found = {}
-    for network in group.networks:
-        for layer in _layers(group):
-            tails = network.layers[layer - 1].activation.saturation(evidence.study.saturation_share)
-            found[network.case, layer] = (float(tails.low), float(tails.high))
-    return found
-
-
-def _value(evidence: Evidence, case: str, layer: int, quantity: str) -> float:
-    for frame in (evidence.predicted, evidence.simulated):
-        rows = frame[(frame["case"] == case) & (frame["layer"] == layer) & (frame["quantity"] == quantity)][
-            "value"
-        ].dropna()
-        if len(rows):
-            return float(rows.iloc[0])
-    return float("nan")
 
 
 def _largest(evidence: Evidence, group: Group, quantity: str) -> tuple[str, float]:

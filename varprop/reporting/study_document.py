@@ -22,12 +22,12 @@ from varprop.reporting.evidence import Evidence, Group, groups
 from varprop.reporting.numerals import beyond, counted, number, percent
 from varprop.reporting.pictures import (
     card_figure,
-    densities_figure,
     fractions_figure,
     overview_figures,
     parity_figure,
 )
 from varprop.reporting.sentences import advice, counts, headline, verdict
+from varprop.reporting.shapes import densities_figure
 from varprop.results.schema import QUANTITIES, VERDICTS
 
 if TYPE_CHECKING:
