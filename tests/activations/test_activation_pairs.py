@@ -1,4 +1,4 @@
-"""Pair moments: mpmath references, closed form against quadrature, degenerate pairs, digits near correlation ±1."""
+"""Pair moments: independent references, closed form against quadrature, degenerate pairs, digits near ±1."""
 
 from __future__ import annotations
 
