@@ -150,7 +150,9 @@ def test_full_theory_and_rules_agree_on_a_chain(act):
     # Rules average over examples before they multiply, and take one correlation for all pairs.
     loose = rules["quantity"].isin(["data_variance", "saturated_fraction"])
     for rows, tolerance in ((both & ~loose, 2e-4), (both & loose, 0.02)):
-        np.testing.assert_allclose(rules["predicted"][rows], plain["predicted"][rows], rtol=tolerance, atol=1e-12)
+        np.testing.assert_allclose(
+            rules["predicted"][rows], plain["predicted"][rows], rtol=tolerance, atol=1e-12
+        )
 
 
 def test_no_rule_is_said_and_prediction_starts_again():

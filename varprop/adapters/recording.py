@@ -104,7 +104,12 @@ class Recording:
         return audit_frame(self._rows(graph), MEASURED_COLUMNS, attrs)
 
     def _rows(self, graph: Graph) -> Iterator[dict[str, Any]]:
-        listed = sorted(self.values, key=lambda key: (key[0], key[1] != "", key[1]))
+        by_node: dict[int, list[Key]] = {}
+        for key in sorted(self.values, key=lambda key: (key[0], key[1] != "", key[1])):
+            by_node.setdefault(key[0], []).append(key)
+        fixed: dict[int, list[Key]] = {}
+        for key in self.facts:
+            fixed.setdefault(key[0], []).append(key)
         for node in graph.nodes:
             place = _place(self.case, node, graph)
             place["weights"] = self.laws.get((node.index, "weight"), "")
@@ -112,15 +117,12 @@ class Recording:
             if node.index in self.moments:
                 quantity = "preactivation_variance"
                 yield {**place, "quantity": quantity, **variance(self.moments[node.index])}
-            for key in listed:
-                if key[0] == node.index:
-                    law = {"weights": self.laws[key[:2]]} if key[1] and key[:2] in self.laws else {}
-                    yield {
-                        **place, "parameter": key[1], "quantity": key[2], **law, **estimate(self.values[key])
-                    }  # fmt: skip
-            for (index, parameter, quantity), value in self.facts.items():
-                if index == node.index:
-                    yield {**place, "parameter": parameter, "quantity": quantity, **_number(value)}
+            for key in by_node.get(node.index, ()):
+                law = {"weights": self.laws[key[:2]]} if key[1] and key[:2] in self.laws else {}
+                found = estimate(self.values[key])
+                yield {**place, "parameter": key[1], "quantity": key[2], **law, **found}
+            for key in fixed.get(node.index, ()):
+                yield {**place, "parameter": key[1], "quantity": key[2], **_number(self.facts[key])}
 
 
 def estimate(draws: list[float]) -> dict[str, Any]:

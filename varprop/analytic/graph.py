@@ -18,7 +18,7 @@ from varprop.analytic.rules.pointwise import probabilities
 from varprop.analytic.rules.signal import Array, Facts, Signal, reasons, worst
 from varprop.spec.graph import INPUT, UNSEEN, Graph, Node
 
-_BACK_EXACT = frozenset(("linear", "convolution", "reshape", "scale", "dropout", "activation"))
+_BACK_EXACT = frozenset(("linear", "convolution", "reshape", "scale", "shift", "dropout", "activation"))
 _BACK_ISOTROPIC = frozenset(("batch_norm", "layer_norm", "rms_norm", "group_norm", "slice"))
 _COPIED = "branches whose weights are copies of one another"
 

@@ -117,4 +117,8 @@ def _head_factor(chain: Chain, recording: Recording, table: Any) -> tuple[float,
         return 1.0, "exact", ""
     last = table[(table["layer"] == len(chain.layers)) & (table["quantity"] == "derivative_second_moment")]
     slope = last.iloc[0]
-    return float(slope["value"]), str(slope["order"]) or "approximate", "the head is put on the activation's output"
+    return (
+        float(slope["value"]),
+        str(slope["order"]) or "approximate",
+        "the head is put on the activation's output",
+    )

@@ -117,15 +117,10 @@ def audit(
 
 
 def _framework(model: Any) -> Any:
-    """Return the adapter for a model, by the library its class comes from; a bare factory is PyTorch's."""
-    lineage = {cls.__module__.partition(".")[0] for cls in type(model).__mro__}
-    name = "keras" if "keras" in lineage else "torch"
+    """Return the adapter for a model: PyTorch's, which also serves Keras on the torch backend."""
     try:
-        if name == "keras":
-            from varprop.adapters import keras_models as adapter
-        else:
-            from varprop.adapters.torch import entry as adapter  # type: ignore[no-redef]
+        from varprop.adapters.torch import entry
     except ImportError as error:
-        wanted = described(f"a {name} model without {name} ({error})")
-        raise InputError("model", wanted, f"pip install 'varprop[{name}]'") from error
-    return adapter
+        wanted = described(f"{type(model).__name__} without PyTorch ({error})")
+        raise InputError("model", wanted, "pip install 'varprop[torch]'") from error
+    return entry

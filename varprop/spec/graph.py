@@ -27,6 +27,7 @@ OPS = (
     "rms_norm",
     "group_norm",
     "add",
+    "shift",
     "scale",
     "dropout",
     "reshape",

@@ -11,6 +11,7 @@ from torch import nn
 
 from varprop._random import generator
 from varprop._validation import InputError, described
+from varprop.adapters.torch.names import check_backend
 from varprop.adapters.torch.preserve import as_found, seed_everything
 
 _SIGNIFICANT = 6.0  # standard errors; a module held back wrongly only costs its interval, so the bar is high
@@ -50,6 +51,7 @@ def build(factory: Callable[[], Any]) -> nn.Module:
 
 def check_model(model: Any, field: str = "model") -> nn.Module:
     """Return `model` if it is a torch module with parameters that have values."""
+    check_backend(model, field)
     if not isinstance(model, nn.Module):
         raise InputError(
             field, described(type(model).__name__), "a torch.nn.Module or a function that builds one"

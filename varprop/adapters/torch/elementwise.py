@@ -24,20 +24,20 @@ def fractions(phi: Activation, rows: torch.Tensor, share: float) -> Iterator[tup
     """
     tails = phi.saturation(share)
     count = rows.numel()
-    below = torch.count_nonzero(rows <= tails.low) if tails.low > -math.inf else 0
-    above = torch.count_nonzero(rows >= tails.high) if tails.high < math.inf else 0
-    yield "saturated_fraction", float(below + above) / count
-    off = _inside(phi, rows)
-    if off is None:
-        yield "inactive_fraction", 0.0
-        yield "dead_fraction", 0.0
-    else:
-        yield "inactive_fraction", float(torch.count_nonzero(off)) / count
-        yield "dead_fraction", float(torch.count_nonzero(off.all(0))) / rows.shape[1]
+    low = rows <= tails.low if tails.low > -math.inf else None
+    below = int(torch.count_nonzero(low)) if low is not None else 0
+    above = int(torch.count_nonzero(rows >= tails.high)) if tails.high < math.inf else 0
+    yield "saturated_fraction", (below + above) / count
+    # The lower tail often is the inactive set (relu's), and need not be compared again.
+    same = phi.inactive == ((-math.inf, tails.low),)
+    off = low if same else _inside(phi, rows)
+    inactive = below if same else (0 if off is None else int(torch.count_nonzero(off)))
+    yield "inactive_fraction", inactive / count
+    yield "dead_fraction", 0.0 if off is None else float(torch.count_nonzero(off.all(0))) / rows.shape[1]
     if phi.slopes is not None:
         negative, positive = phi.slopes
-        share_positive = float(torch.count_nonzero(rows > 0)) / count
-        yield "derivative_second_moment", negative**2 + (positive**2 - negative**2) * share_positive
+        right = count - below if low is not None and tails.low == 0.0 else int(torch.count_nonzero(rows > 0))
+        yield "derivative_second_moment", negative**2 + (positive**2 - negative**2) * right / count
     else:
         values = rows.detach().cpu()
         values = values if values.dtype == torch.float64 else values.float()

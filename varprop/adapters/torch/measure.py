@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,10 +16,11 @@ from varprop.adapters.torch import draws as drawing
 from varprop.adapters.torch.fans import dense_fans, fans
 from varprop.adapters.torch.laws import Sample, name_law
 from varprop.adapters.torch.losses import Seed, expected_start, main_output, unit_head, user_loss
+from varprop.adapters.torch.names import ROOT, Names, check_backend, is_keras, names_of
 from varprop.adapters.torch.observe import DrawObserver
 from varprop.adapters.torch.preserve import random_state
-from varprop.adapters.torch.statistics import mean_square, tensor_moments
-from varprop.adapters.torch.trace import ROOT, Tracer, is_closed, tensors
+from varprop.adapters.torch.statistics import mean_and_std, mean_square, tensor_moments
+from varprop.adapters.torch.trace import Tracer, is_closed, tensors
 from varprop.spec.graph import Graph, Node
 
 _LAW_ENTRIES = 200_000
@@ -68,6 +68,7 @@ def measure(
     """
     recording = Recording(_case(model))
     with random_state(), torch.enable_grad():
+        check_backend(model, "model")
         if isinstance(model, nn.Module):
             model = drawing.check_model(getattr(model, "_orig_mod", model))
             models = drawing.from_instance(model, draws, seed, recording.note)
@@ -107,12 +108,15 @@ class _Run:
             model.train(self._mode == "train")
         if self._alter is not None:
             self._alter(model)
+        names = names_of(model)
         batch = prepare(self._inputs, model, self._axis, self._recording.note)
+        if names.keras:
+            batch = replace(batch, kwargs={**batch.kwargs, "training": self._mode == "train"})
         first = index == 0
         if first:
-            self._describe(model, batch)
-        observer = DrawObserver(self._recording, model, batch.examples, self._axis, self._share, index + 1)
-        tracer = Tracer(model, observer, self._nodes)
+            self._describe(model, names, batch)
+        observer = DrawObserver(self._recording, names, batch.examples, self._axis, self._share, index + 1)
+        tracer = Tracer(model, observer, self._nodes, names)
         tracer.mark_inputs((batch.args, dict(batch.kwargs)))
         output = _forward(model, batch, tracer)
         main = main_output(output)
@@ -124,7 +128,7 @@ class _Run:
         self._nodes, self._output = tracer.nodes, graph.output if first else self._output
         head = self._head(output, main, batch, index, graph)
         observer.per_example = head.per_example
-        named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
+        named = [(n, p) for n, p in names.parameters if p.requires_grad]
         wanted = [p for _, p in named] + list(batch.leaves)
         if wanted and head.root.requires_grad:
             found = torch.autograd.grad(head.root, wanted, allow_unused=True)
@@ -133,7 +137,7 @@ class _Run:
         else:
             self._recording.note("no gradient: nothing that the output depends on requires one")
         observer.finish(graph)
-        self._parameters(model, tracer, first)
+        self._parameters(model, names, tracer, first)
 
     def close(self) -> None:
         """Put together what all draws have shown."""
@@ -173,26 +177,24 @@ class _Run:
             value = head.per_example**2 * mean_square(known[0])
             self._recording.add(1, "gradient_input", value)
 
-    def _parameters(self, model: nn.Module, tracer: Tracer, first: bool) -> None:
+    def _parameters(self, model: nn.Module, names: Names, tracer: Tracer, first: bool) -> None:
         unused, frozen = [], []
-        for name, parameter in model.named_parameters():
+        for name, parameter in names.parameters:
             if name not in tracer.owners:
                 unused.append(name)
                 continue
             key = tracer.owners[name]
-            exact = parameter.detach().double().reshape(-1)
-            mean = float(exact.mean())
-            spread = float(torch.linalg.vector_norm(exact - mean)) / math.sqrt(exact.numel())
+            mean, spread = mean_and_std(parameter.detach())
             self._recording.add(key[0], "parameter_mean", mean, key[1])
             self._recording.add(key[0], "parameter_std", spread, key[1])
             sample = self._samples.setdefault(key, Sample())
             if sample.count < _LAW_ENTRIES:
-                sample.add(parameter)
+                sample.add(parameter, _LAW_ENTRIES)
             if first:
                 self._note_fans(model, key, name, parameter)
                 frozen += [] if parameter.requires_grad else [name]
         if first:
-            leaves = uncalled(model, tracer.called)
+            leaves = [] if names.keras else uncalled(model, tracer.called)
             for what, names in (("modules never called", leaves), ("parameters never used", unused)):
                 if names:
                     self._recording.note(f"{what}: {drawing._listed(names)}")
@@ -204,10 +206,14 @@ class _Run:
         if node.attributes.get("function"):
             linear = node.op == "linear" and parameter.dim() >= 2
             found = dense_fans(parameter, bool(node.attributes["transposed"])) if linear else None
+            if found is not None and is_keras(model):
+                # Keras counts the fans of its (in, out) kernels as they are.
+                found = replace(found, stated_in=found.fan_in, stated_out=found.fan_out)
         else:
             path, _, own = name.rpartition(".")
             found = fans(model.get_submodule(path), own, parameter)
-        bias_fans = fans_of_bias(model, name) if found is None and "bias" in key[1] else None
+        torch_bias = found is None and "bias" in key[1] and not node.attributes.get("function")
+        bias_fans = fans_of_bias(model, name) if torch_bias else None
         self._fans[key] = found or bias_fans
         if found is None:
             return
@@ -222,13 +228,13 @@ class _Run:
         for quantity, value in facts.items():
             self._recording.facts[key[0], key[1], quantity] = value
 
-    def _describe(self, model: nn.Module, batch: Batch) -> None:
+    def _describe(self, model: nn.Module, names: Names, batch: Batch) -> None:
         modes = {module.training for module in model.modules()}
         self._recording.note({(True,): "mode: training", (False,): "mode: evaluation"}.get(
             tuple(modes), "mode: training in some modules, evaluation in others"))  # fmt: skip
-        sample = next(model.parameters())
+        sample = floating(model)
         self._recording.examples = batch.examples
-        self._recording.copies = copies(model)
+        self._recording.copies = copies(names)
         if self._recording.copies:
             twins = drawing._listed([" = ".join(group[:3]) for group in self._recording.copies], 2)
             self._recording.note(f"born with the same weights: {twins}")
@@ -242,10 +248,16 @@ class _Run:
             self._recording.source = InputMoments(array, found.mean, found.second_moment, found.data_variance)
 
 
-def copies(model: nn.Module) -> list[tuple[str, ...]]:
+def floating(model: nn.Module) -> torch.Tensor:
+    """Return the parameter that tells the model's precision and device (whole-numbered state does not)."""
+    every = list(model.parameters())
+    return next((parameter for parameter in every if parameter.is_floating_point()), every[0])
+
+
+def copies(names: Names) -> list[tuple[str, ...]]:
     """Return groups of parameters with the same random values: nn.TransformerEncoder copies one layer, for example."""
     groups: dict[tuple[Any, ...], list[str]] = {}
-    for name, parameter in model.named_parameters():
+    for name, parameter in names.parameters:
         values = parameter.detach().reshape(-1)[:64].double()
         if values.numel() > 1 and float(values.std()) > 0:
             key = (
@@ -286,7 +298,7 @@ def fans_of_bias(model: nn.Module, name: str) -> Any:
 
 def prepare(inputs: Any, model: nn.Module, axis: int, note: Callable[[str], None]) -> Batch:
     """Turn what the user gave into one call's arguments, in the model's own precision and on its device."""
-    sample = next(model.parameters())
+    sample = floating(model)
     leaves: list[torch.Tensor] = []
 
     def convert(value: Any) -> Any:
@@ -331,7 +343,7 @@ def _forward(model: nn.Module, batch: Batch, tracer: Tracer) -> Any:
     except Exception as error:
         where = tracer.stack[-1] if tracer.stack else ROOT
         shapes = ", ".join(str(tuple(t.shape)) for t in tensors((batch.args, dict(batch.kwargs))))
-        kind = type(model.get_submodule("" if where == ROOT else where)).__name__
+        kind = type(names_of(model).module(where)).__name__
         raise InputError(
             f"{where} ({kind})",
             described(drawing.one_line(error)),

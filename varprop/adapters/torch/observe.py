@@ -14,6 +14,7 @@ from varprop.activations import Activation, activation
 from varprop.adapters.recording import Recording
 from varprop.adapters.torch import attention
 from varprop.adapters.torch.elementwise import fractions
+from varprop.adapters.torch.names import Names
 from varprop.adapters.torch.statistics import (
     as_rows,
     channel_spread,
@@ -31,8 +32,8 @@ class DrawObserver:
     ----------
     recording : Recording
         What to write into.
-    model : Module
-        The model of this draw.
+    names : Names
+        Of this draw's model.
     examples, axis : int
         How many examples the batch has, and along which axis.
     share : float
@@ -42,9 +43,9 @@ class DrawObserver:
     """
 
     def __init__(
-        self, recording: Recording, model: nn.Module, examples: int, axis: int, share: float, draw: int
+        self, recording: Recording, names: Names, examples: int, axis: int, share: float, draw: int
     ) -> None:
-        self._recording, self._model, self._draw = recording, model, draw
+        self._recording, self._names, self._draw = recording, names, draw
         self._examples, self._axis, self._share = examples, axis, share
         source = recording.source
         self._second: dict[int, float] = {} if source is None else {0: float(source.second_moment.mean())}
@@ -113,8 +114,7 @@ class DrawObserver:
     def _logits(self, node: Node, inputs: tuple[torch.Tensor, ...]) -> float:
         if node.attributes.get("function"):
             return attention.logits(inputs[0], inputs[1], node.attributes.get("scale"))
-        module = self._model.get_submodule(node.module if node.module != "(model)" else "")
-        return attention.module_logits(module, inputs[0], inputs[1])
+        return attention.module_logits(self._names.module(node.module), inputs[0], inputs[1])
 
     def _gradient(self, node: Node, gradient: torch.Tensor) -> None:
         record, factor = self._recording, self.per_example**2
@@ -129,7 +129,7 @@ class DrawObserver:
         if squares is not None:
             back = row_squares(gradient)
             entries = gradient.shape[1] * squares.shape[0]
-            inputs = self._model.get_submodule(node.module if node.module != "(model)" else "").in_features
+            inputs = self._names.module(node.module).in_features
             record.add(
                 node.index, "gradient_weight", factor * float(back @ squares) / (entries * inputs), "weight"
             )

@@ -22,9 +22,9 @@ from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree
 
 from varprop.adapters.torch.kinds import Kind, name_of, of_call, of_leaf
+from varprop.adapters.torch.names import ROOT, Names, names_of
 from varprop.spec.graph import INPUT, UNSEEN, Graph, Node
 
-ROOT = "(model)"
 _CLOSED_LIBRARIES = ("torch.nn.modules.", "torch.nn.utils.parametrize", "torch.ao.")
 
 
@@ -55,20 +55,24 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc]
     """
 
     def __init__(
-        self, model: nn.Module, observe: Observer, known: dict[tuple[str, str, int], Node] | None = None
+        self,
+        model: nn.Module,
+        observe: Observer,
+        known: dict[tuple[str, str, int], Node] | None = None,
+        names: Names | None = None,
     ) -> None:
         super().__init__()
         self.nodes: dict[tuple[str, str, int], Node] = dict(known or {})
         self.owners: dict[str, tuple[int, str]] = {}
         self.called: set[str] = set()
         self.stack: list[str] = []
-        self._model, self._observe = model, observe
-        self._names = {module: name or ROOT for name, module in model.named_modules()}
-        self._parameters = {id(p): name for name, p in model.named_parameters()}
+        names = names or names_of(model)
+        self._observe, self._leaves = observe, names.leaves
+        self._names = names.modules
+        self._parameters = {id(p): name for name, p in names.parameters}
         self._origin: dict[int, tuple[weakref.ref[torch.Tensor], int | Weight]] = {}
         self._calls: dict[tuple[str, str], int] = {}
         self._closed = 0
-        self._paused = False
         self._handles: list[Any] = []
         self._entered: list[tuple[Any, ...]] = []
 
@@ -99,7 +103,15 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc]
     # -- modules -----------------------------------------------------------------------------------------------
 
     def _before(self, module: nn.Module, args: Any, kwargs: Any) -> None:
-        self._paused = True
+        with torch._C.DisableTorchFunction():
+            self._enter_module(module, args, kwargs)
+
+    def _after(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+        # What is measured here must not be traced.
+        with torch._C.DisableTorchFunction():
+            self._leave_module(module, output)
+
+    def _enter_module(self, module: nn.Module, args: Any, kwargs: Any) -> None:
         name = self._names[module]
         self.called.add(name)
         self.stack.append(name)
@@ -110,16 +122,16 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc]
         self._entered.append((inputs, sources))
         if is_closed(module):
             self._closed += 1
-        self._paused = False
 
-    def _after(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
-        self._paused = True
+    def _leave_module(self, module: nn.Module, output: Any) -> None:
         name, (inputs, sources) = self.stack.pop(), self._entered.pop()
         closed = is_closed(module)
         self._closed -= closed
-        if not self._closed and (closed or not any(True for _ in module.children())):
+        if not self._closed and (closed or id(module) in self._leaves):
             outputs = tuple(tensors(output))
-            own = tuple(name for name, _ in module.named_parameters(recurse=closed))
+            own = tuple(
+                own for own, p in module.named_parameters(recurse=closed) if id(p) in self._parameters
+            )
             kind: Kind = of_leaf(module) if closed else ("opaque", {})
             if not closed:
                 # A leaf of the user's own is open: what ran inside is in the graph, and this node only stands for it.
@@ -127,17 +139,16 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc]
                 if inner and UNSEEN not in inner:
                     kind, sources = ("reshape", {"stands_for": True}), inner
             node = self._enter(name, name_of(module), kind, sources, own, inputs, outputs)
-            for own_name in own:
+            for own_name in own if closed else ():
                 full = own_name if name == ROOT else f"{name}.{own_name}"
                 self.owners.setdefault(full, (node.index, own_name))
-        self._paused = False
 
     # -- functions ---------------------------------------------------------------------------------------------
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
-        if self._closed or self._paused:
+        if self._closed:
             return result
         name = getattr(func, "__name__", "")
         if name == "__get__":
@@ -172,6 +183,8 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc]
             return  # a constant: a mask, a table of positions
         attributes = {**attributes, **self._weighted(op, attributes, inputs, weights), "function": True}
         op = attributes.pop("op", op)
+        if op == "add" and len(sources) == 1 and (weights or "constant_mean" in attributes):
+            op = "shift"
         module = self.stack[-1] if self.stack else ROOT
         self._enter(module, name, (op, attributes), sources, (), inputs, outputs)
 
@@ -219,7 +232,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc]
         node = self.nodes[key]
         if "parameter" in node.attributes:
             full = node.attributes["parameter"]
-            self.owners.setdefault(full, (node.index, full.removeprefix(f"{module}.")))
+            self.owners.setdefault(full, (node.index, _own_name(full, module)))
         for tensor in outputs:
             self._own(tensor, node.index)
         if floating is not None:
@@ -245,6 +258,11 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc]
             elif origin is None and tensor.requires_grad:
                 found.append(UNSEEN)
         return tuple(found)
+
+
+def _own_name(full: str, module: str) -> str:
+    """Return a parameter's name within its module (Keras separates by slashes)."""
+    return full.removeprefix(module)[1:] if full.startswith((f"{module}.", f"{module}/")) else full
 
 
 def is_closed(module: nn.Module) -> bool:
