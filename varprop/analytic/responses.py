@@ -63,7 +63,7 @@ class Responses:
 
 def responses(state: LayerState) -> Responses:
     """Return the responses of one layer."""
-    unit, log_weights = _within_reach(state)
+    unit, log_weights, root = _within_reach(state)
     nodes = gaussian_nodes(unit, state.activation.kinks)
     phi, slope = state.activation(nodes.z), state.activation.derivative(nodes.z)
     he2 = nodes.ratio * (np.square(nodes.g) - 1.0)
@@ -78,8 +78,8 @@ def responses(state: LayerState) -> Responses:
         w = np.exp(log_weights)
         c = nodes.average(through * phi * slope)
         found = Responses(
-            nodes.average(phi * he2) / 2.0,
-            nodes.average(phi * he4) / 8.0,
+            root * nodes.average(phi * he2) / 2.0,
+            root * nodes.average(phi * he4) / 8.0,
             nodes.average(square * he2) / (2.0 * e),
             nodes.average(square * he4) / (8.0 * e),
             nodes.average(slope_square * he2) / (2.0 * d),
@@ -104,8 +104,11 @@ def set_responses(state: LayerState, intervals: tuple[Interval, ...]) -> tuple[A
     return (shares * ratio * second).sum(axis=0) / 2.0, (shares * ratio**2 * fourth).sum(axis=0) / 8.0
 
 
-def _within_reach(state: LayerState) -> tuple[UnitLaw, Array]:
-    """Return law and weights' log variance; homogeneous activations may be looked at on any scale: take 1."""
+def _within_reach(state: LayerState) -> tuple[UnitLaw, Array, Array]:
+    """Return law, weights' log variance, and the factor by which the activation was scaled down with them.
+
+    Homogeneous activations may be looked at on any scale: take 1.
+    """
     unit = state.unit
     with np.errstate(divide="ignore"):
         log_weights = np.log(state.fan_in * state.weights.second_moment) + state.arriving_log_square
@@ -115,4 +118,4 @@ def _within_reach(state: LayerState) -> tuple[UnitLaw, Array]:
         shift = unit.log_variance - np.clip(unit.log_variance, -_REACH, _REACH)
         shift = np.where(np.isfinite(shift), shift, 0.0)
     moved = UnitLaw(unit.mean, unit.log_variance - shift, unit.bias, unit.bias_variance, unit.kurtosis)
-    return moved, log_weights - shift
+    return moved, log_weights - shift, np.exp(0.5 * shift)
