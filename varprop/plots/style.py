@@ -60,7 +60,7 @@ RC: Mapping[Any, Any] = {
     "legend.fontsize": 8.0,
     "lines.linewidth": 1.5,
     "lines.markersize": 3.6,
-    "savefig.dpi": 160,
+    "savefig.dpi": 130,
     "svg.fonttype": "none",
     "svg.hashsalt": "varprop",
 }

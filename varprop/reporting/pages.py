@@ -136,6 +136,7 @@ def publish(name: str, text: str, root: str | os.PathLike[str] = "reports", **pa
         Markdown in paragraphs. The first three are ``# Title``, ``*question*`` and ``**answer**``. A paragraph
         that begins with ``![words](part)`` is a figure, the words being its alternative text and the rest what
         to see in it; one that begins with ``[part]`` is a table, the rest being its note; ``## …`` is a section.
+        These beginnings need no empty line before them.
     root : path
         Where the page's folder goes.
     **parts
@@ -160,7 +161,8 @@ def publish(name: str, text: str, root: str | os.PathLike[str] = "reports", **pa
     <BLANKLINE>
     **One and
     """
-    blocks = [" ".join(block.split()) for block in re.split(r"\n\s*\n", text.strip())]
+    apart = re.sub(r"(?m)^(#+ .*)$", r"\n\1\n", re.sub(r"(?m)^(?=!\[|\[\w+\]|\*)", "\n", text))
+    blocks = [" ".join(block.split()) for block in re.split(r"\n\s*\n", apart.strip())]
     head = re.fullmatch(r"# (.+?)\n\*(.+?)\*\n\*\*(.+?)\*\*", "\n".join(blocks[:3]))
     if head is None:
         raise InputError(

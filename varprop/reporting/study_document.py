@@ -18,7 +18,7 @@ from varprop.reporting.document import (
     Share,
     Table,
 )
-from varprop.reporting.evidence import Evidence, Group, groups
+from varprop.reporting.evidence import SEPARATOR, Evidence, Group, groups
 from varprop.reporting.numerals import beyond, counted, number, percent
 from varprop.reporting.pictures import (
     card_figure,
@@ -78,9 +78,13 @@ def question(evidence: Evidence, found: Sequence[Group]) -> str:
 
 
 def _styles(found: Sequence[Group]) -> dict[str, Look]:
-    """Give an initializer the same look in every group."""
-    by_name = looks(name for group in found for name in group.names.values())
-    return {case: by_name[name] for group in found for case, name in group.names.items()}
+    """Give an initializer the same look in every group, whatever a name adds to it."""
+    keys: dict[str, str] = {}
+    for group in found:
+        first = {case: name.split(SEPARATOR)[0] for case, name in group.names.items()}
+        keys |= first if len(set(first.values())) == len(first) else group.names
+    by_key = looks(keys.values())
+    return {case: by_key[key] for case, key in keys.items()}
 
 
 def _card(evidence: Evidence, group: Group, styles: Mapping[str, Look], i: int) -> Card:
