@@ -103,7 +103,9 @@ def _roots(length: LengthMap) -> tuple[list[float], str]:
     grid = np.geomspace(LOWEST, HIGHEST, 1 + _PER_DECADE * round(math.log10(HIGHEST / LOWEST)))
     known, gap = _gaps(length, grid)
     close = np.flatnonzero((np.abs(gap[:-1]) < _NEAR) & (np.abs(gap[1:]) < _NEAR))
-    if close.size:  # nearly touching: double roots may have neighbours (SiLU's half-stable point has one 2 % away)
+    if (
+        close.size
+    ):  # nearly touching: double roots may have neighbours (SiLU's half-stable point has one 2 % away)
         fine = [np.geomspace(known[i], known[i + 1], _FINER + 1)[1:-1] for i in close]
         known, gap = _gaps(length, np.unique(np.concatenate([known, *fine])))
     if known.size < 2:
@@ -233,8 +235,9 @@ def correlation_fixed_point(length: LengthMap, q: float) -> tuple[float, float, 
     def excess(log_gap: float) -> float:
         """C(c) - c times q, with 1 - c = exp(log_gap)."""
         gap = math.exp(log_gap)
-        pair = phi.pair_moments(q, q, one_minus_correlation=gap, fields=("product",))
-        return q * gap - sw2 * (square - float(pair.product))
+        pair = phi.pair_moments(q, q, one_minus_correlation=gap, fields=("squared_difference",))
+        # E phi² - E phi phi = E (phi(u) - phi(v))²/2, which keeps its digits where the two inputs merge.
+        return q * gap - sw2 * float(pair.squared_difference) / 2
 
     if total == 0 and float(moments.mean) ** 2 <= 1e-30 * square:
         c_star, gap = 0.0, 1.0
