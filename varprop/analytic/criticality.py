@@ -66,8 +66,8 @@ def fixed_points(
     Examples
     --------
     >>> row = fixed_points("tanh", 2.5, 0.05).iloc[0]
-    >>> round(row.q_star, 8), round(row.c_star, 8), row.phase
-    (1.06395838, 0.44680423, 'chaotic')
+    >>> print(round(row.q_star, 8), round(row.c_star, 8), row.phase)
+    1.06395838 0.44680423 chaotic
     """
     import pandas as pd
 

@@ -136,7 +136,7 @@ def spectral_density(
     --------
     >>> frame = spectral_density("linear", 1.0, 1, points=3)
     >>> frame.density.round(3).tolist()  # the quarter circle: sqrt(4 - s²)/pi
-    [0.6, 0.474, 0.021]
+    [0.6, 0.475, 0.016]
     """
     import pandas as pd
 

@@ -64,8 +64,8 @@ def edge_of_chaos(
     Examples
     --------
     >>> row = edge_of_chaos("tanh", bias_variance=0.05).iloc[0]
-    >>> round(row.weight_variance, 8), row.stability
-    (1.76095464, 'stable')
+    >>> print(round(row.weight_variance, 8), row.stability)
+    1.76095464 stable
     """
     import pandas as pd
 

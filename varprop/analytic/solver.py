@@ -58,7 +58,7 @@ def solve(network: Network, target: float = 1.0, *, priority: str = "both") -> p
     Examples
     --------
     >>> import varprop as vp
-    >>> net = vp.mlp([100, 100, 10], activation="tanh", input=vp.half_on(100))
+    >>> net = vp.mlp([100, 100, 100], activation="tanh", input=vp.half_on(100))
     >>> table = solve(net, target=1.0)
     >>> table.attrs["verdict"].split(":")[0]
     'forward and backward both held'

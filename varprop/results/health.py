@@ -37,7 +37,7 @@ def factor_text(log_factor: float) -> str:
     Examples
     --------
     >>> factor_text(0.2623643), factor_text(-322.4)
-    ('×1.3', '×4.9e-141')
+    ('×1.3', '×9.6e-141')
     >>> factor_text(-3000.0)
     '×10^-1303'
     """
