@@ -50,7 +50,7 @@ def test_fans_by_counting(name):
 
 
 def test_discrepancies_are_reported():
-    """Depthwise: fan-out stated 8 times too large. Transposed: fan-in wrong. Packed projections: fan-out three times."""
+    """Depthwise: fan-out 8 times too large. Transposed: fan-in wrong. Packed projections: fan-out three times."""
 
     class Model(nn.Module):
         def __init__(self):

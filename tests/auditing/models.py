@@ -101,7 +101,7 @@ class Recurrent(nn.Module):
 
 
 class Branching(nn.Module):
-    """Control flow on values (no symbolic trace gets through), functional activations, one layer used twice, one not."""
+    """Control flow on values (no symbolic trace gets through), functional activations, one layer used twice."""
 
     def __init__(self):
         super().__init__()

@@ -147,6 +147,8 @@ def test_full_theory_and_rules_agree_on_a_chain(act):
         join.FULL_THEORY = limit
     both = rules["predicted"].notna() & plain["predicted"].notna()
     assert both.sum() > 60
+    # What the full theory knows exactly at this width the rules may only know for wide layers.
+    both &= ~((rules["order"] == "exact") & (plain["order"] != "exact"))
     # Rules average over examples before they multiply, and take one correlation for all pairs.
     loose = rules["quantity"].isin(["data_variance", "saturated_fraction"])
     for rows, tolerance in ((both & ~loose, 2e-4), (both & loose, 0.02)):

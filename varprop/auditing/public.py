@@ -64,7 +64,7 @@ def audit(
         less than about a second (layers times examples at most 256) and the rules of a general graph otherwise:
         the same where the theory is exact, without corrections of order one over the width elsewhere.
     changes : DataFrame, optional
-        Of `varprop.suggest`: audited as if they were made.
+        Of `varprop.auditing.suggest`: audited as if they were made.
 
     Returns
     -------
@@ -86,7 +86,7 @@ def audit(
     ...     return torch.nn.Sequential(torch.nn.Linear(100, 50), torch.nn.ReLU(), torch.nn.Linear(50, 10))
     >>> table = vp.audit(model, torch.ones(4, 100), draws=10)
     >>> row = table[(table.module == "0") & (table.quantity == "preactivation_variance")].iloc[0]
-    >>> round(row.predicted, 4), row.order  # 100 inputs of 1, weights and biases uniform of variance 1/300
+    >>> round(float(row.predicted), 4), row.order  # 100 inputs of 1, weights and biases uniform of variance 1/300
     (0.3367, 'exact')
     """
     draws = check_integer("draws", draws, minimum=1)

@@ -94,7 +94,7 @@ def of_function(name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> 
 
     Examples
     --------
-    >>> of_function("leaky_relu", (torch.zeros(1), 0.2), {}), of_function("matmul", (), {})
+    >>> of_function("leaky_relu", (None, 0.2), {}), of_function("matmul", (), {})
     ('leaky_relu(slope=0.2)', None)
     """
     rule = _FUNCTIONS.get(name)

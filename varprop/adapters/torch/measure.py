@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,30 +13,22 @@ from torch import nn
 from varprop._validation import InputError, described
 from varprop.adapters.recording import InputMoments, Recording
 from varprop.adapters.torch import draws as drawing
+from varprop.adapters.torch.batches import Batch, floating, prepare, run_forward
 from varprop.adapters.torch.fans import dense_fans, fans
 from varprop.adapters.torch.laws import Sample, name_law
 from varprop.adapters.torch.losses import Seed, expected_start, main_output, unit_head, user_loss
 from varprop.adapters.torch.names import ROOT, Names, check_backend, is_keras, names_of
 from varprop.adapters.torch.observe import DrawObserver
+from varprop.adapters.torch.parameters import copies, fans_of_bias, tracer_linear, uncalled
 from varprop.adapters.torch.preserve import random_state
 from varprop.adapters.torch.statistics import mean_and_std, mean_square, tensor_moments
-from varprop.adapters.torch.trace import Tracer, is_closed, tensors
+from varprop.adapters.torch.trace import Tracer
 from varprop.spec.graph import Graph, Node
 
 _LAW_ENTRIES = 200_000
 """Entries of a parameter after which its law is known well enough."""
 
 Alteration = Callable[[nn.Module], None]
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Inputs as they are given to the model: positional and keyword arguments, and the leaves to differentiate."""
-
-    args: tuple[Any, ...]
-    kwargs: Mapping[str, Any]
-    examples: int
-    leaves: tuple[torch.Tensor, ...]
 
 
 def measure(
@@ -118,7 +110,7 @@ class _Run:
         observer = DrawObserver(self._recording, names, batch.examples, self._axis, self._share, index + 1)
         tracer = Tracer(model, observer, self._nodes, names)
         tracer.mark_inputs((batch.args, dict(batch.kwargs)))
-        output = _forward(model, batch, tracer)
+        output = run_forward(model, batch, tracer)
         main = main_output(output)
         if not bool(torch.isfinite(main).all()):
             raise InputError(
@@ -195,9 +187,9 @@ class _Run:
                 frozen += [] if parameter.requires_grad else [name]
         if first:
             leaves = [] if names.keras else uncalled(model, tracer.called)
-            for what, names in (("modules never called", leaves), ("parameters never used", unused)):
-                if names:
-                    self._recording.note(f"{what}: {drawing._listed(names)}")
+            for what, listed in (("modules never called", leaves), ("parameters never used", unused)):
+                if listed:
+                    self._recording.note(f"{what}: {drawing._listed(listed)}")
             if frozen:
                 self._recording.note(f"frozen (no gradient): {drawing._listed(frozen)}")
 
@@ -246,109 +238,6 @@ class _Run:
             rows = torch.from_numpy(np.ascontiguousarray(array)).reshape(batch.examples, -1)
             found = tensor_moments(rows)
             self._recording.source = InputMoments(array, found.mean, found.second_moment, found.data_variance)
-
-
-def floating(model: nn.Module) -> torch.Tensor:
-    """Return the parameter that tells the model's precision and device (whole-numbered state does not)."""
-    every = list(model.parameters())
-    return next((parameter for parameter in every if parameter.is_floating_point()), every[0])
-
-
-def copies(names: Names) -> list[tuple[str, ...]]:
-    """Return groups of parameters with the same random values: nn.TransformerEncoder copies one layer, for example."""
-    groups: dict[tuple[Any, ...], list[str]] = {}
-    for name, parameter in names.parameters:
-        values = parameter.detach().reshape(-1)[:64].double()
-        if values.numel() > 1 and float(values.std()) > 0:
-            key = (
-                tuple(parameter.shape),
-                float(parameter.detach().double().sum()),
-                tuple(values[:4].tolist()),
-            )
-            groups.setdefault(key, []).append(name)
-    return [tuple(group) for group in groups.values() if len(group) > 1]
-
-
-def uncalled(model: nn.Module, called: set[str]) -> list[str]:
-    """Return the leaf modules that did not run; what stands inside a closed module runs unseen."""
-    closed = [f"{name}." for name, module in model.named_modules() if name and is_closed(module)]
-    return [
-        name or ROOT
-        for name, module in model.named_modules()
-        if (name or ROOT) not in called
-        and next(module.children(), None) is None
-        and not isinstance(module, nn.ModuleList | nn.ModuleDict | nn.ParameterList | nn.ParameterDict)
-        and not name.startswith(tuple(closed))
-    ]
-
-
-def tracer_linear(tracer: Tracer, index: int) -> bool:
-    """Whether the per-example gradient of a node's weight was measured exactly at the node itself."""
-    node = list(tracer.nodes.values())[index - 1]
-    return node.op == "linear" and len(node.shape) == 2 and not node.attributes.get("function")
-
-
-def fans_of_bias(model: nn.Module, name: str) -> Any:
-    """Return the fans of the weight that a bias belongs to."""
-    path, _, own = name.rpartition(".")
-    module = model.get_submodule(path)
-    partner = getattr(module, own.replace("bias", "weight"), None)
-    return fans(module, own.replace("bias", "weight"), partner) if isinstance(partner, torch.Tensor) else None
-
-
-def prepare(inputs: Any, model: nn.Module, axis: int, note: Callable[[str], None]) -> Batch:
-    """Turn what the user gave into one call's arguments, in the model's own precision and on its device."""
-    sample = floating(model)
-    leaves: list[torch.Tensor] = []
-
-    def convert(value: Any) -> Any:
-        if isinstance(value, np.ndarray | np.generic):
-            value = torch.from_numpy(np.array(value))
-        if isinstance(value, list | tuple):
-            return type(value)(convert(v) for v in value)
-        if not isinstance(value, torch.Tensor):
-            return value
-        if value.is_floating_point():
-            if (value.dtype, value.device) != (sample.dtype, sample.device):
-                note(f"inputs converted from {value.dtype} on {value.device} to the model's own")
-            leaf = value.detach().to(sample).clone().requires_grad_(True)
-            leaves.append(leaf)
-            return leaf.clone()  # an in-place first layer may overwrite this one, not the leaf
-        return value.detach().to(sample.device).clone()
-
-    if hasattr(inputs, "array") and callable(inputs.array):
-        inputs = np.ascontiguousarray(inputs.array().T)
-    args: tuple[Any, ...] = ()
-    kwargs: dict[str, Any] = {}
-    if isinstance(inputs, dict):
-        kwargs = {name: convert(value) for name, value in inputs.items()}
-    elif isinstance(inputs, tuple):
-        args = tuple(convert(value) for value in inputs)
-    else:
-        args = (convert(inputs),)
-    first = next(tensors((args, kwargs)), None)
-    if first is None or first.dim() <= axis:
-        raise InputError(
-            "inputs", described(type(inputs).__name__), f"a batch of tensors with an axis {axis}"
-        )
-    return Batch(args, kwargs, first.shape[axis], tuple(leaves))
-
-
-def _forward(model: nn.Module, batch: Batch, tracer: Tracer) -> Any:
-    try:
-        with tracer:
-            return model(*batch.args, **batch.kwargs)
-    except InputError:
-        raise
-    except Exception as error:
-        where = tracer.stack[-1] if tracer.stack else ROOT
-        shapes = ", ".join(str(tuple(t.shape)) for t in tensors((batch.args, dict(batch.kwargs))))
-        kind = type(names_of(model).module(where)).__name__
-        raise InputError(
-            f"{where} ({kind})",
-            described(drawing.one_line(error)),
-            f"a forward pass that accepts inputs of shape {shapes}",
-        ) from error
 
 
 def _case(model: Any) -> str:

@@ -66,7 +66,7 @@ def maximum_moments(count: int) -> tuple[float, float]:
     Examples
     --------
     >>> tuple(round(m, 10) for m in maximum_moments(4))
-    (1.0293753730, 1.5513288954)
+    (1.029375373, 1.5513288954)
     """
     nodes, weights = np.polynomial.legendre.leggauss(400)
     x = 12.0 * nodes

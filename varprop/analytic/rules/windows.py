@@ -73,8 +73,8 @@ def spread_back(profile: Array, sites: tuple[int, ...], geometry: Mapping[str, A
     for place in _taps(geometry, profile.shape[lead:]):
         padded[place] += profile
     inside = (slice(pad[0], pad[0] + size) for size, pad in zip(sites, padding, strict=True))
-    place: tuple[Any, ...] = (Ellipsis, *inside)
-    return np.asarray(padded[place])
+    inner: tuple[Any, ...] = (Ellipsis, *inside)
+    return np.asarray(padded[inner])
 
 
 def _taps(geometry: Mapping[str, Any], outputs: tuple[int, ...]) -> Iterator[tuple[Any, ...]]:
