@@ -82,3 +82,49 @@ def test_frozen_parameters_are_named_and_have_no_gradient():
     mine = table[(table["module"] == "0") & (table["parameter"] == "weight")]
     assert not mine["quantity"].str.contains("batch").any()
     assert not model[0].weight.requires_grad
+
+
+def test_parametrized_layer_is_measured_and_not_guessed():
+    def build():
+        return nn.Sequential(
+            nn.utils.parametrizations.weight_norm(nn.Linear(8, 8)), nn.ReLU(), nn.Linear(8, 4)
+        )
+
+    table = audit(build, torch.randn(4, 8), draws=3)
+    assert (table[table["module"] == "0"]["kind"] == "Linear").all()
+    row = table[(table["module"] == "0") & (table["quantity"] == "preactivation_second_moment")].iloc[0]
+    assert row["verdict"] == "unpredicted"
+    assert row["measured"] > 0
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:`torch.jit.*:DeprecationWarning")
+def test_scripted_part_is_unseen_and_said_so():
+    def build():
+        inner = torch.jit.script(nn.Sequential(nn.Linear(8, 8), nn.ReLU()))
+        return nn.Sequential(nn.Linear(8, 8), inner, nn.Linear(8, 4))
+
+    table = audit(build, torch.randn(4, 8), draws=2)
+    rows = table[(table["module"] == "2") & (table["quantity"] == "preactivation_second_moment")]
+    assert "code that was not seen" in rows["reason"].item()
+
+
+def test_sequence_first_models():
+    class First(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.cells, self.out = nn.GRU(8, 16), nn.Linear(16, 3)
+
+        def forward(self, x):
+            return self.out(self.cells(x)[0])
+
+    inputs = torch.randn(5, 4, 8)
+    table = audit(First, inputs, draws=2, batch_axis=1)
+    found = table[(table["module"] == "out") & (table["quantity"] == "data_variance")]["measured"].item()
+    from varprop.adapters.torch.draws import draw_seed
+
+    wanted = []
+    for draw in range(2):
+        torch.manual_seed(draw_seed(0, draw))
+        wanted.append(First()(inputs).detach().double().var(dim=1).mean().item())
+    assert found == pytest.approx(sum(wanted) / 2, rel=1e-5)

@@ -34,7 +34,12 @@ def find_chain(graph: Graph) -> Chain | None:
         previous = node.index
         if node.op == "reshape" or (node.op == "dropout" and node.attributes["p"] == 0.0):
             continue
-        if node.op == "linear" and len(node.shape) == 2 and not node.attributes.get("function"):
+        if (
+            node.op == "linear"
+            and "weight" in node.parameters
+            and len(node.shape) == 2
+            and not node.attributes.get("function")
+        ):
             layers.append((node, None))
         elif node.op == "activation" and layers and layers[-1][1] is None:
             layers[-1] = (layers[-1][0], node)

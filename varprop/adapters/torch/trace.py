@@ -80,6 +80,8 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc]
 
     def __enter__(self) -> Tracer:
         for module in self._names:
+            if isinstance(module, torch.jit.ScriptModule):
+                continue  # takes no hooks; what comes out of it has no known origin, and is said to be unseen
             self._handles.append(module.register_forward_pre_hook(self._before, with_kwargs=True))
             self._handles.append(module.register_forward_hook(self._after, with_kwargs=True))
         super().__enter__()
