@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from varprop.activations import activation
-from varprop.montecarlo.maps import MomentMap
+from varprop.activations.maps import MomentMap
 from varprop.montecarlo.simulation import simulate_network
 from varprop.spec import Head, half_on, mlp
 

@@ -10,11 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from varprop.activations import activation
+from varprop.activations.maps import MomentMap
 from varprop.results.health import LIMIT
 
 Array = NDArray[np.float64]
 
 _LARGEST, _SMALLEST = 1e30, 1e-30
+_TABLE = 1e-8, 1e12
+"""Second moments that are interpolated; bounded above for all but homogeneous activations, which are closed."""
 _STARTS = np.array([0.7, 1.0, 1.4])
 """Second moments to start from: a gain that works at one of them only is of no use at a finite width."""
 _BIASES = np.array([0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5])
@@ -120,11 +123,17 @@ def _robust(spelling: str, found: Course, depth: int) -> float:
     return float(np.max(np.abs(both)))
 
 
+@functools.lru_cache(maxsize=64)
+def _moments(spelling: str) -> MomentMap:
+    return MomentMap(activation(spelling), 0.0, *_TABLE)
+
+
 def _follow(spelling: str, gain: Array, bias: Array, depth: int, start: Array) -> tuple[Array, Array]:
-    phi, q, back = activation(spelling), start.astype(np.float64), np.zeros_like(start, dtype=np.float64)
+    moments, q, back = _moments(spelling), start.astype(np.float64), np.zeros_like(start, dtype=np.float64)
+    highest = _TABLE[1] if activation(spelling).slopes is None else _LARGEST
     for _ in range(depth):
-        found = phi.moments(q, fields=("second_moment", "derivative_second_moment"))
+        _, square, slope = moments(q)
         with np.errstate(divide="ignore"):
-            back = back + np.log(gain**2 * np.asarray(found.derivative_second_moment))
-        q = np.clip(gain**2 * np.asarray(found.second_moment) + bias, _SMALLEST, _LARGEST)
+            back = back + np.log(gain**2 * slope)
+        q = np.clip(gain**2 * square + bias, _SMALLEST, highest)
     return np.log(q / start), back

@@ -36,7 +36,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from varprop.activations import interval_probability
-from varprop.montecarlo.maps import FIELDS, MomentMap
+from varprop.activations.maps import FIELDS, MomentMap
 from varprop.montecarlo.nominal import nominal_exponents
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from numpy.polynomial import chebyshev
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from varprop.activations import Activation
+    from varprop.activations.base import Activation
 
 Array = NDArray[Any]
 
