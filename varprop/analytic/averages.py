@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from varprop._validation import InputError
 from varprop.activations import Activation
-from varprop.analytic.gaussian import gaussian_nodes
+from varprop.analytic.gaussian_nodes import gaussian_nodes
 from varprop.analytic.unit_law import UnitLaw
 
 Array = NDArray[np.float64]

@@ -7,8 +7,8 @@ rho = 1 - eps. Mehler's expansion in normalised Hermite polynomials h_k gives, w
     E (phi_a - phi_b)² / 2  = sum_k (a_k - b_k)²/2 + eps sum_j rho^j sum_{k>j} a_k b_k,
 
 the second because 1 - rho^k = eps (1 + rho + ... + rho^{k-1}): nothing cancels as rho goes to 1. A batch needs one
-vector of coefficients per input. What is left out is known from Parseval's identity, up to where between rho^T
-and 0 its terms lie; the middle is taken.
+vector of coefficients per input. The sum of what is left out is known from Parseval's identity, but for the powers of
+rho that belong to it: they lie between 0 and rho^T; rho^{2T} is taken, which is right at both ends.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from varprop.activations import Activation
-from varprop.analytic.gaussian import gaussian_nodes
+from varprop.analytic.gaussian_nodes import gaussian_nodes
 from varprop.analytic.rectified_pairs import rectified_pairs, shifted_rectified_pairs
 from varprop.analytic.unit_law import BiasMixture, UnitLaw
 from varprop.moments.hermite import TERMS, coefficients
@@ -110,11 +110,13 @@ def _component(
         tails = np.cumsum((a * b)[::-1], axis=0)[::-1]
         left = np.sqrt(rest[i] * rest[j])
         apart = 0.5 * np.square(a - b).sum(axis=0) + 0.5 * np.square(np.sqrt(rest[i]) - np.sqrt(rest[j]))
-        distance[part] = apart + e * _horner(tails[1:], rho) + left * (1.0 - 0.5 * last)
+        distance[part] = apart + e * _horner(tails[1:], rho) + left * (1.0 - np.square(last))
         slopes[part] = _horner(slope_table[:, i] * slope_table[:, j], rho)
-        slopes[part] += 0.5 * last * np.sqrt(slope_rest[i] * slope_rest[j])
+        slopes[part] += np.square(last) * np.sqrt(slope_rest[i] * slope_rest[j])
         size = np.maximum(distance[part], 1e-300)
-        doubt = max(doubt, float(np.max(0.5 * left * last / size, initial=0.0, where=left > 0.0)))
+        doubt = max(
+            doubt, float(np.max(0.5 * left * last / size, initial=0.0, where=(left > 0.0) & (e > 0.0)))
+        )
     return PairAverages(distance, slopes, doubt)
 
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from varprop.analytic.cross_entropy import softmax_averages
-from varprop.analytic.gaussian import gaussian_average, gaussian_nodes
+from varprop.analytic.gaussian_nodes import gaussian_average, gaussian_nodes
 from varprop.analytic.head_start import Start, unknown_answers
 from varprop.analytic.states import LayerState
 

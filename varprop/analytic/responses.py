@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from varprop.analytic.gaussian import gaussian_nodes
+from varprop.analytic.gaussian_nodes import gaussian_nodes
 from varprop.analytic.sets import Interval, hermite_moments
 from varprop.analytic.states import LayerState
 from varprop.analytic.unit_law import UnitLaw
