@@ -18,7 +18,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "simulate": ("varprop.cli.run", "Print what Monte Carlo measures, layer by layer."),
     "compare": ("varprop.cli.run", "Print both with a verdict for every row."),
     "explain": ("varprop.cli.explain", "Compare the gains for an activation."),
-    "audit": ("varprop.cli.audit", "Audit a real model: does it start as promised?"),
+    "audit": ("varprop.cli.models", "Audit a real model: does it start as promised?"),
     "list": ("varprop.cli.show", "List activations, initializers or quantities."),
     "describe": ("varprop.cli.show", "Describe a study, an activation or an initializer."),
 }
