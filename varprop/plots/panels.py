@@ -93,14 +93,17 @@ def by_depth_panels(
         case_of = dict(zip(tables[0]["case"], tables[0][by], strict=True))  # type: ignore[index]
         everywhere = looks(names)
         styles = {case: everywhere[name] for case, name in case_of.items()}
-        by_depth(*tables, quantity=quantity, names=case_of, styles=styles, legend=False, ax=ax)
+        by_depth(*tables, quantity=quantity, names=case_of, styles=styles, legend=ax is axes[0], ax=ax)
         ax.set_title(title)
         ax.set_ylabel(ROOTS.get(quantity, QUANTITIES[quantity].title))
         if quantity.startswith("gradient"):
             ax.invert_xaxis()
             ax.set_xlabel("layer, from the output backwards")
     figure.set_layout_engine("constrained")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(names))
+    own = axes[0].get_legend()
+    shown = [text.get_text() for text in own.get_texts()]
+    figure.legend(own.legend_handles, shown, loc="outside lower center", ncols=len(shown))
+    own.remove()
     return figure
 
 
@@ -220,8 +223,14 @@ def trade_off(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
         )
         for row in rows.to_dict("records"):
             at = (row["forward"], row["backward"])
-            offset = {"textcoords": "offset points", "xytext": (5, 4), "fontsize": 6.5, "color": MUTED}
-            ax.annotate(label(row["layer"]), at, **offset)
+            ax.annotate(
+                label(row["layer"]),
+                at,
+                xytext=(5, 4),
+                textcoords="offset points",
+                fontsize=6.5,
+                color=MUTED,
+            )
     ax.set(xscale="log", yscale="log", xlabel="factor on the signal, forward")
     for axis, (low, high) in ((ax.xaxis, ax.get_xlim()), (ax.yaxis, ax.get_ylim())):
         powers = 2.0 ** np.arange(np.ceil(np.log2(low)), np.floor(np.log2(high)) + 1)
