@@ -6,7 +6,9 @@ alone. With a single draw there is no interval, and none is made up.
 
 from __future__ import annotations
 
+import functools
 import math
+import statistics
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -134,12 +136,15 @@ def estimate(draws: list[float]) -> dict[str, Any]:
     >>> found["value"], round(found["std_error"], 4), found["n_draws"]
     (2.0, 0.5774, 3)
     """
-    array = np.asarray(draws, dtype=np.float64)
-    error = float(array.std(ddof=1) / math.sqrt(array.size)) if array.size > 1 else math.nan
-    heavy = array.size > 2 and float(array.max()) > 0.5 * float(np.abs(array).sum()) > 0
-    found = _interval(float(array.mean()), error, array.size)
-    found["median"] = float(np.median(array))
-    found["reason"] = SHARE_DISAGREEING.format(n=array.size) if heavy else found["reason"]
+    # Plain arithmetic: a table has thousands of rows of a few draws each, and NumPy's calls would cost more.
+    count, mean = len(draws), math.fsum(draws) / len(draws)
+    error = math.nan
+    if count > 1:
+        error = math.sqrt(math.fsum((draw - mean) ** 2 for draw in draws) / (count * (count - 1)))
+    heavy = count > 2 and max(draws) > 0.5 * math.fsum(map(abs, draws)) > 0
+    found = _interval(mean, error, count)
+    found["median"] = statistics.median(draws)
+    found["reason"] = SHARE_DISAGREEING.format(n=count) if heavy else found["reason"]
     return found
 
 
@@ -167,9 +172,7 @@ def variance(draws: list[tuple[Array, Array]]) -> dict[str, Any]:
 def _interval(value: float, error: float, count: int) -> dict[str, Any]:
     low = high = math.nan
     if count > 1:
-        from scipy.special import stdtrit
-
-        reach = float(stdtrit(count - 1, 0.5 + COVERAGE / 2)) * error
+        reach = _quantile(count) * error
         low, high = value - reach, value + reach
     return {
         **_number(value),
@@ -181,6 +184,13 @@ def _interval(value: float, error: float, count: int) -> dict[str, Any]:
         "estimator": "plain",
         "reason": "" if count > 1 else "a single draw: no interval",
     }
+
+
+@functools.lru_cache(maxsize=1024)
+def _quantile(count: int) -> float:
+    from scipy.special import stdtrit
+
+    return float(stdtrit(count - 1, 0.5 + COVERAGE / 2))
 
 
 def _number(value: float) -> dict[str, Any]:

@@ -101,9 +101,9 @@ def audit_frame(
     """
     import pandas as pd
 
-    records = list(rows)
+    records, known = list(rows), set(columns)
     for record in records:
-        extra = set(record) - set(columns)
+        extra = record.keys() - known
         if extra or record["quantity"] not in AUDIT_QUANTITIES:
             raise KeyError(f"not in the contract: {sorted(extra) or record['quantity']}")
     data: dict[str, Any] = {}

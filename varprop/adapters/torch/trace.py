@@ -117,7 +117,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc]
         name = self._names[module]
         self.called.add(name)
         self.stack.append(name)
-        inputs = tuple(tensors((args, kwargs)))
+        inputs = tuple(tensors((args, kwargs) if kwargs else args))
         sources = self._sources(inputs)
         if not sources and any(tensor.is_floating_point() for tensor in inputs):
             sources = (UNSEEN,)
@@ -167,7 +167,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc]
     def _saw(self, name: str, args: Any, kwargs: Any, outputs: tuple[torch.Tensor, ...]) -> None:
         if name in ("grad", "grad_fn", "requires_grad"):
             return
-        inputs = tuple(tensors((args, kwargs)))
+        inputs = tuple(tensors((args, kwargs) if kwargs else args))
         weights = [w for w in (self._origin_of(t) for t in inputs) if isinstance(w, Weight)]
         sources = self._sources(inputs)
         if not outputs[0].is_floating_point() or outputs[0].dim() == 0:
@@ -277,6 +277,12 @@ def is_closed(module: nn.Module) -> bool:
 
 def tensors(tree: Any) -> Iterator[torch.Tensor]:
     """Yield every tensor in nested tuples, lists, dictionaries and output classes."""
+    if isinstance(tree, torch.Tensor):
+        yield tree
+        return
+    if isinstance(tree, tuple) and all(isinstance(part, torch.Tensor) for part in tree):
+        yield from tree  # most calls; the general way below costs more than many a layer
+        return
     for leaf in _pytree.tree_leaves(tree):
         if isinstance(leaf, torch.Tensor):
             yield leaf
