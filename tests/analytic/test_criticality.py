@@ -9,9 +9,9 @@ import pytest
 
 from varprop._validation import InputError
 from varprop.activations import activation
-from varprop.analytic.criticality import attracting_point, fixed_points
-from varprop.analytic.edge import edge_of_chaos
-from varprop.analytic.length_map import LengthMap, depth_scale
+from varprop.analytic.mean_field.criticality import attracting_point, fixed_points
+from varprop.analytic.mean_field.edge import edge_of_chaos
+from varprop.analytic.mean_field.length_map import LengthMap, depth_scale
 
 REFERENCE = pd.read_csv(Path(__file__).parents[1] / "reference" / "criticality.csv")
 DIGITS = 1e-10

@@ -7,12 +7,12 @@ import pytest
 
 from varprop._validation import InputError
 from varprop.activations import activation, registry
-from varprop.analytic.criticality import fixed_points
-from varprop.analytic.curves import correlation_curve, length_curve
-from varprop.analytic.gains import gain
-from varprop.analytic.length_map import LengthMap, growth
-from varprop.analytic.phase import phase_diagram
-from varprop.analytic.solver import solve
+from varprop.analytic.mean_field.criticality import fixed_points
+from varprop.analytic.mean_field.curves import correlation_curve, length_curve
+from varprop.analytic.mean_field.gains import gain
+from varprop.analytic.mean_field.length_map import LengthMap, growth
+from varprop.analytic.mean_field.phase import phase_diagram
+from varprop.analytic.mean_field.solver import solve
 from varprop.spec import gaussian, half_on, mlp
 
 NFNET_GAMMA = {

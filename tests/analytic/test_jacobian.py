@@ -7,8 +7,8 @@ import pytest
 
 from varprop._validation import InputError
 from varprop.activations import activation
-from varprop.analytic.jacobian import exact_moments, jacobian_spectrum
-from varprop.analytic.spectrum import Jacobian
+from varprop.analytic.mean_field.jacobian import exact_moments, jacobian_spectrum
+from varprop.analytic.mean_field.spectrum import Jacobian
 
 
 def singular_values_squared(slopes, weight_variance, depth, width, ensemble, rng):

@@ -32,7 +32,7 @@ def explain_command(activation: str, form: str) -> None:
     For each: the bias variance it needs, its fixed point q*, F'(q*) and chi_1, and the factors by which
     signal and gradient change over 10, 50 and 100 layers.
     """
-    from varprop.analytic.gains import gain
+    from varprop.analytic.mean_field.gains import gain
     from varprop.cli.output import show
 
     show(gain(activation), form, _tables)

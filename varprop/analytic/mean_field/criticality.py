@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from varprop.activations import Activation, activation
-from varprop.analytic.length_map import HIGHEST, LOWEST, TOUCH, LengthMap, depth_scale, phase
-from varprop.analytic.rootfinding import evaluate, root_between
+from varprop.analytic.mean_field.length_map import HIGHEST, LOWEST, TOUCH, LengthMap, depth_scale, phase
+from varprop.analytic.mean_field.rootfinding import evaluate, root_between
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from varprop._validation import InputError, check_real
 from varprop.activations import Activation, activation
-from varprop.analytic.length_map import LOWEST, LengthMap
-from varprop.analytic.rootfinding import root_between
+from varprop.analytic.mean_field.length_map import LOWEST, LengthMap
+from varprop.analytic.mean_field.rootfinding import root_between
 
 if TYPE_CHECKING:
     import pandas as pd

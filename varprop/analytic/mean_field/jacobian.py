@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from varprop._validation import InputError, check_integer
 from varprop.activations import Activation, activation
-from varprop.analytic.spectrum import Ensemble, Jacobian
+from varprop.analytic.mean_field.spectrum import Ensemble, Jacobian
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -20,7 +20,7 @@ from scipy.interpolate import CubicSpline, RectBivariateSpline
 
 from varprop._validation import InputError, check_real, described
 from varprop.activations import Activation, activation
-from varprop.analytic.length_map import HIGHEST, LOWEST, depth_scale, phase
+from varprop.analytic.mean_field.length_map import HIGHEST, LOWEST, depth_scale, phase
 
 if TYPE_CHECKING:
     import pandas as pd

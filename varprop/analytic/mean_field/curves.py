@@ -9,9 +9,9 @@ import numpy as np
 
 from varprop._validation import InputError, check_integer, check_real
 from varprop.activations import Activation, activation
-from varprop.analytic.criticality import attracting_point
-from varprop.analytic.length_map import LengthMap
-from varprop.analytic.spectrum import Ensemble, Jacobian
+from varprop.analytic.mean_field.criticality import attracting_point
+from varprop.analytic.mean_field.length_map import LengthMap
+from varprop.analytic.mean_field.spectrum import Ensemble, Jacobian
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from varprop._validation import InputError
 from varprop.activations import Activation, activation
-from varprop.analytic.criticality import attracting_point
-from varprop.analytic.edge import edge_of_chaos
-from varprop.analytic.length_map import HIGHEST, LOWEST, CentredMap, LengthMap, growth
-from varprop.analytic.rootfinding import root_between
+from varprop.analytic.mean_field.criticality import attracting_point
+from varprop.analytic.mean_field.edge import edge_of_chaos
+from varprop.analytic.mean_field.length_map import HIGHEST, LOWEST, CentredMap, LengthMap, growth
+from varprop.analytic.mean_field.rootfinding import root_between
 from varprop.results.health import factor_text, health
 
 if TYPE_CHECKING:
