@@ -5,7 +5,7 @@ import pytest
 
 import varprop as vp
 from varprop.analytic import predict_network
-from varprop.spec import Head, Layer, Network
+from varprop.spec import Layer, Network
 
 X = np.array([[1.0, -2.0, 0.5], [0.3, 0.3, 2.0], [0.0, 0.0, 0.0]])
 

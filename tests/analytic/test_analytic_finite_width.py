@@ -168,7 +168,7 @@ def test_logarithms_of_norms_are_exact(phi):
 
 def test_dead_networks_are_counted():
     network, drawn = both("relu", [4] * 6, 2.0, 20000, seed=24)
-    dead = width_spread(network)["dead"].to_numpy()
+    dead = width_spread(network, "preactivation_second_moment")["dead"].to_numpy()
     assert dead == pytest.approx(1 - (1 - 2.0**-4) ** np.arange(6))
     measured = (drawn["z2"] == 0).mean(axis=0)
     assert np.abs(measured - dead).max() < 4.5 * 0.5 / 20000**0.5

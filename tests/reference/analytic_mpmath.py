@@ -17,13 +17,14 @@ import mpmath as mp
 mp.mp.dps = 25
 Function = Callable[[mp.mpf], mp.mpf]
 Row = tuple[str, str, int, str, mp.mpf]
+ZERO = mp.mpf(0)
 
 
 def sigma(z: mp.mpf) -> mp.mpf:
     return 1 / (1 + mp.exp(-z))
 
 
-def expect(f: Function, q: mp.mpf, m: mp.mpf = mp.mpf(0)) -> mp.mpf:
+def expect(f: Function, q: mp.mpf, m: mp.mpf = ZERO) -> mp.mpf:
     """E f(z), z ~ N(m, q), on panels of both scales around the mean and around 0."""
     s = mp.sqrt(q)
     edges = {mp.mpf(0), m}

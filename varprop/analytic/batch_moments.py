@@ -26,6 +26,7 @@ from varprop.analytic.unit_law import BiasMixture, UnitLaw
 from varprop.moments.hermite import TERMS, coefficients
 
 Array = NDArray[np.float64]
+Index = NDArray[np.intp]
 
 _CHUNK = 1 << 14
 _ENOUGH = 1e-13
@@ -52,7 +53,7 @@ class PairAverages:
     doubt: float
 
 
-def pair_averages(phi: Activation, unit: UnitLaw, eps: Array, first: Array, second: Array) -> PairAverages:
+def pair_averages(phi: Activation, unit: UnitLaw, eps: Array, first: Index, second: Index) -> PairAverages:
     """Return the averages for all pairs of a batch.
 
     Parameters
@@ -83,7 +84,7 @@ def pair_averages(phi: Activation, unit: UnitLaw, eps: Array, first: Array, seco
 
 
 def _component(
-    phi: Activation, mean: Array, variance: Array, eps: Array, first: Array, second: Array
+    phi: Activation, mean: Array, variance: Array, eps: Array, first: Index, second: Index
 ) -> PairAverages:
     if phi.slopes is not None:
         if not mean.any():

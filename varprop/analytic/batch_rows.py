@@ -62,7 +62,7 @@ def dead_fraction(state: LayerState, pair: PairState, pairs: Pairs) -> Entry:
         root = np.exp(0.5 * (state.unit.log_variance - top))
         covariance = correlations * np.outer(root, root) + extra * np.exp(-top)
         scaled = [tuple(end * np.exp(-0.5 * top) for end in interval) for interval in intervals]
-        part, spread = silent_share(scaled, mean * np.exp(-0.5 * top), covariance)  # type: ignore[arg-type]
+        part, spread = silent_share(scaled, mean * np.exp(-0.5 * top), covariance)
         share, error = share + weight * part, error + weight * spread
     exact = state.exact.law and pair.exact
     entry = number(np.array([share]), exact and error == 0.0, _why_not(exact and error > 0.0, error))

@@ -1,7 +1,7 @@
 """Two inputs: how far apart a layer keeps them, for all pairs of a batch.
 
-The recursion carries the distance d_ab = E (z_a - z_b)²/2 rather than the covariance (q_a + q_b)/2 - d_ab, because inputs
-become alike with depth and the difference would drown (Poole et al. 2016, eq. 5, in these variables):
+The recursion carries the distance d_ab = E (z_a - z_b)²/2 rather than the covariance (q_a + q_b)/2 - d_ab, because
+inputs become alike with depth and the difference would drown (Poole et al. 2016, eq. 5, in these variables):
 
     d^1 = s_1 |x_a - x_b|²/2,        d^{l+1} = n_l s_{l+1} E (phi(z_a) - phi(z_b))²/2.
 

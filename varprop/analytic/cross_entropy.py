@@ -74,7 +74,7 @@ def softmax_averages(classes: int, std: float) -> SoftmaxAverages:
         return SoftmaxAverages(loss * std / _WIDEST, 1.0 - rest, 0.5 * rest, -0.375 * rest, alignment)
     low = -(42.0 + np.log(classes) + 9.0 * std)
     high = max(5.0, 9.0 * std) + 4.0
-    v = np.arange(int(low / _STEP), int(high / _STEP) + 1) * _STEP
+    v: Array = np.arange(int(low / _STEP), int(high / _STEP) + 1).astype(np.float64) * _STEP
     smooth = _Smoothing(v, std)
     u = np.clip(smooth(_step, 0), 0.0, 1.0)
     u1, u2 = smooth(_step, 2) / 2.0, smooth(_step, 4) / 4.0
@@ -102,16 +102,17 @@ class _Smoothing:
         if std < 0.5:
             # f is smooth on the scale 1, so few nodes do.
             nodes, weights = np.polynomial.hermite_e.hermegauss(40)
-            self.g, self.weights = nodes, weights / weights.sum()
-            self.points = v[:, None] + std * nodes
+            self.g: Array = nodes
+            self.weights: Array = weights / weights.sum()
+            self.points: Array = v[:, None] + std * nodes
         else:
             # On the grid itself: a convolution with the sampled density, exact to rounding from four steps on.
             half = int(np.ceil(9.0 * std / _STEP))
-            self.g = np.arange(half, -half - 1, -1) * (_STEP / std)
+            self.g = np.asarray(np.arange(half, -half - 1, -1) * (_STEP / std), dtype=np.float64)
             density = np.exp(-0.5 * np.square(self.g))
-            self.weights = density / density.sum()
+            self.weights = np.asarray(density / density.sum(), dtype=np.float64)
             first = round(v[0] / _STEP)
-            self.points = np.arange(first - half, first + v.size + half) * _STEP
+            self.points = np.arange(first - half, first + v.size + half).astype(np.float64) * _STEP
 
     def __call__(self, f: object, degree: int) -> Array:
         weights = self.weights * np.polynomial.hermite_e.hermeval(self.g, [0.0] * degree + [1.0])

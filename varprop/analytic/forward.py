@@ -100,15 +100,29 @@ def _random_layer(
             half = np.log(0.5 * (phi.slopes[0] ** 2 + phi.slopes[1] ** 2))
         means = replace(means, log_second_moment=unit.log_total_variance + half)
     return LayerState(
-        number, fan_in, width, phi, weights, biases, unit, means, exact,
+        number,
+        fan_in,
+        width,
+        phi,
+        weights,
+        biases,
+        unit,
+        means,
+        exact,
         exact_mean=exact.law or (linear and exact.mean),
         exact_second_moment=exact.law or ((fair or linear) and exact.variance and exact.mean),
         exact_derivative=exact.law or linear or (fair and _no_atoms(weights, biases)),
-        zero=zero, common=arrived.common,
-        arriving_log_square=below.log_mean_square if isinstance(below, Known) else below.averages.log_second_moment,
+        zero=zero,
+        common=arrived.common,
+        arriving_log_square=below.log_mean_square
+        if isinstance(below, Known)
+        else below.averages.log_second_moment,
         arriving_exact=isinstance(below, Known) or below.exact_second_moment,
-        first=isinstance(below, Known), no_atoms=_no_atoms(weights, biases), shape_reason=arrived.shape_reason, reasons=arrived.reasons,
-    )  # fmt: skip
+        first=isinstance(below, Known),
+        no_atoms=_no_atoms(weights, biases),
+        shape_reason=arrived.shape_reason,
+        reasons=arrived.reasons,
+    )
 
 
 def _unit_law(arrived: _Arrived, biases: Law) -> UnitLaw:

@@ -30,8 +30,8 @@ class Start:
     scatter : ndarray
         Relative variance of one unit's squared gradient.
     aligned : ndarray
-        E (g . dL/dz)² over E |dL/dz|² and the variance of g, the outputs without their biases: 1 for a gradient that does
-        not depend on them. NaN where not known.
+        E (g . dL/dz)² over E |dL/dz|² and the variance of g, the outputs without their biases: 1 for a gradient
+        that does not depend on them. NaN where not known.
     loss_first, loss_second : ndarray
         k d/dk and (k²/2) d²/dk² of the expected loss. NaN where not known.
     values : ndarray or None

@@ -36,9 +36,10 @@ def known_gradients(known: list[KnownLayer], arriving: Arriving | None, start: S
     if not known:
         return []
     top = known[-1]
+    reasons: tuple[str, ...] = ()
     shape = (top.width, top.inputs.values.shape[1])
     if arriving is None:
-        exact, reasons, slopes = start.exact, (), np.ones(shape)
+        exact, slopes = start.exact, np.ones(shape)
         scale = np.where(np.isneginf(start.log_gradient), 0.0, start.log_gradient)
         if start.values is None:
             d, u = np.exp(start.log_gradient - scale) * np.ones(shape), np.zeros(shape)

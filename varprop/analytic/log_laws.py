@@ -181,5 +181,6 @@ def _expanded(
         logs, mean, variance = gradients.log_weight, turned.weight_log_mean, turned.weight_log_variance
     if reason:
         return LogLaw(float(logs[example]), *_UNKNOWN[1:], "", reason)
-    listed = (logs, logs + mean, variance, variance, within)
-    return LogLaw(*(float(values[example]) for values in listed), "1/n")
+    centre, scatter_of_log = float((logs + mean)[example]), float(variance[example])
+    own = float(within[example])
+    return LogLaw(float(logs[example]), centre, scatter_of_log, scatter_of_log, own, "1/n")

@@ -5,11 +5,13 @@ Centred, with theta = 2 asin sqrt(eps/2) (Cho and Saul 2009, eq. 6, written for 
     E (phi_a - phi_b)²/2 = (a² + b²)/4 (s_a - s_b)²
                            + s_a s_b [(a² + b²)/2 eps - (b - a)²/2pi (sin theta - theta cos theta)].
 
-About a mean m, Price's theorem (d/drho E phi_a phi_b = s_a s_b E phi'_a phi'_b) is integrated from correlation 1 down; the
-slopes need P(z_a > 0, z_b > 0), a bivariate normal probability by Owen's T function.
+About a mean m, Price's theorem (d/drho E phi_a phi_b = s_a s_b E phi'_a phi'_b) is integrated from correlation 1
+down; the slopes need P(z_a > 0, z_b > 0), a bivariate normal probability by Owen's T function.
 """
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,7 +76,7 @@ def _both_positive(h: Array, k: Array, eps: Array, up_h: Array, up_k: Array) -> 
         second = np.nan_to_num((-gap + eps * k) / (k * root), nan=0.0, posinf=1e300, neginf=-1e300)
     jump = np.where(h * k < 0.0, 0.5, 0.0)
     both = 0.5 * (up_h + up_k) - owens_t(h, first) - owens_t(k, second) - jump
-    return np.clip(both, 0.0, np.minimum(up_h, up_k))
+    return np.asarray(np.clip(both, 0.0, np.minimum(up_h, up_k)))
 
 
 def _comonotone(low: float, high: float, m1: Array, m2: Array, s1: Array, s2: Array) -> Array:
@@ -88,7 +90,7 @@ def _comonotone(low: float, high: float, m1: Array, m2: Array, s1: Array, s2: Ar
             kinks = [np.nan_to_num(np.clip(-m / s, -9.5, 9.5), nan=9.5) for m, s in ((m1, s1), (m2, s2))]
         fixed = [np.full(m1.shape, c) for c in (-9.5, -5.0, -2.5, 0.0, 2.5, 5.0, 9.5)]
         edges = np.sort(np.stack([*kinks, *fixed]), axis=0)
-        for left, right in zip(edges[:-1], edges[1:], strict=True):
+        for left, right in pairwise(edges):
             g = left + (right - left) * _NODES[:, None]
             gap = _phi(low, high, m1 + s1 * g) - _phi(low, high, m2 + s2 * g)
             density = np.exp(-0.5 * np.square(g)) / np.sqrt(2.0 * np.pi)
@@ -97,4 +99,4 @@ def _comonotone(low: float, high: float, m1: Array, m2: Array, s1: Array, s2: Ar
 
 
 def _phi(low: float, high: float, z: Array) -> Array:
-    return np.where(z > 0.0, high * z, low * z)
+    return np.asarray(np.where(z > 0.0, high * z, low * z))

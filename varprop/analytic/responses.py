@@ -1,8 +1,8 @@
 """How a layer's averages answer when the variance of its pre-activations moves, and how much they scatter.
 
 All numbers are relative, so they are free of scale. For z ~ N(m, k) and any f the heat equation gives
-dE f/dk = E[f He_2(g)] / 2k and d²E f/dk² = E[f He_4(g)] / 4k², g = (z - m)/sqrt(k), without derivatives of f. The fourth
-cumulant of a unit acts like a variance of k: an excess kurtosis K adds E[f He_4] K/24.
+dE f/dk = E[f He_2(g)] / 2k and d²E f/dk² = E[f He_4(g)] / 4k², g = (z - m)/sqrt(k), without derivatives of f. The
+fourth cumulant of a unit acts like a variance of k: an excess kurtosis K adds E[f He_4] K/24.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The share of units that are inactive for every input of a batch: the probability of a set under B correlated Gaussians.
+"""The share of units that are inactive for every input: the probability of a set under B correlated Gaussians.
 
 Closed forms where there are some: one input; two or three under a half-line from 0 (orthant probabilities, Sheppard
 1899; David 1953). Otherwise the variables are drawn one after the other, each conditioned on being in the set, with

@@ -7,12 +7,12 @@ The law is taken as log-normal, its limit in depth (Hanin and Nica 2020), with t
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from varprop._validation import check_integer, check_real
-from varprop.analytic.log_laws import log_laws
+from varprop.analytic.log_laws import SPREAD_QUANTITIES, LogLaw, log_laws
 from varprop.spec import Layer, Network
 
 if TYPE_CHECKING:
@@ -22,16 +22,15 @@ _TAIL = 1.6448536269514722
 """Standard normal quantile of 95 %."""
 
 
-def width_spread(
-    network: Network, quantity: str = "preactivation_second_moment", *, example: int = 0
-) -> pd.DataFrame:
-    """Return mean, median and the range from 5 to 95 % over draws of one quantity, layer by layer.
+def width_spread(network: Network, quantity: str | None = None, *, example: int = 0) -> pd.DataFrame:
+    """Return mean, median and the range from 5 to 95 % over draws, layer by layer.
 
     Parameters
     ----------
     network : Network
-    quantity : {"preactivation_second_moment", "activation_second_moment", "gradient_preactivation", "gradient_weight"}
-        Mean over units (or entries) in one network; gradients under the unit head.
+    quantity : str, optional
+        One of `SPREAD_QUANTITIES`: a mean over units (or entries) in one network. Default: all that the head
+        allows; gradients need the unit head.
     example : int
         Which example of the input.
 
@@ -39,52 +38,55 @@ def width_spread(
     -------
     DataFrame
         ``layer, width, quantity, infinite, mean, median, low, high, log_mean, log_std, relative_std, dead,
-        order, reason``:
-        the infinite-width value; the mean over draws; the median and the 5 and 95 % quantiles of a log-normal law
-        with the mean and standard deviation of the logarithm that follow; the probability that a ReLU network is
-        silent there (what comes before holds for the others). ``order`` belongs to the logarithm's two moments.
+        order, reason``: the infinite-width value; the mean over draws; the median and the 5 and 95 % quantiles
+        of a log-normal law with the mean and standard deviation of the natural logarithm that follow; the
+        standard deviation over the mean; the probability that a ReLU network is silent there (what comes
+        before holds for the others). ``order`` belongs to the moments.
 
     Examples
     --------
     >>> import varprop as vp
-    >>> network = vp.mlp("100x20", activation="relu", weights="he_normal", output_activation="relu")
-    >>> last = width_spread(network).iloc[-1]
+    >>> network = vp.mlp("100x20", activation="relu", weights="he_normal", input=vp.constant(100, 1.0))
+    >>> last = width_spread(network, "preactivation_second_moment").iloc[-1]
     >>> round(float(last["mean"]), 6), round(float(last["median"]), 2), last["order"]
-    (1.0, 0.61, 'exact')
+    (2.0, 1.22, 'exact')
     """
     import pandas as pd
 
-    rows, alive = [], 1.0
-    for number, (layer, law) in enumerate(
-        zip(network.layers, log_laws(network, quantity, example), strict=True), 1
-    ):
-        std = float(np.sqrt(law.variance))
-        with np.errstate(over="ignore"):
-            centre = np.exp(law.mean)
-            low, high = np.exp(law.mean - _TAIL * std), np.exp(law.mean + _TAIL * std)
-            mean = np.exp(law.infinite) if law.order == "exact" else np.exp(law.mean + 0.5 * law.variance)
-            infinite = np.exp(law.infinite)
-        rows.append(
-            {
-                "layer": number,
-                "width": layer.width,
-                "quantity": quantity,
-                "infinite": infinite,
-                "mean": mean,
-                "median": centre,
-                "low": low,
-                "high": high,
-                "log_mean": law.mean,
-                "log_std": std,
-                "relative_std": float(np.sqrt(law.relative_variance)),
-                "dead": 1.0 - alive,
-                "order": law.order,
-                "reason": law.reason,
-            }
-        )
-        if layer.activation.slopes is not None and 0.0 in layer.activation.slopes and law.order == "exact":
-            alive *= 1.0 - 0.5**layer.width
+    allowed = [n for n in SPREAD_QUANTITIES if network.head.kind == "unit" or not n.startswith("gradient")]
+    rows: list[dict[str, Any]] = []
+    for name in allowed if quantity is None else [quantity]:
+        alive = 1.0
+        laws = log_laws(network, name, example)
+        for number, (layer, law) in enumerate(zip(network.layers, laws, strict=True), start=1):
+            rows.append(
+                {"layer": number, "width": layer.width, "quantity": name}
+                | _levels(law)
+                | {"dead": 1.0 - alive, "order": law.order, "reason": law.reason}
+            )
+            if (
+                law.order == "exact"
+                and layer.activation.slopes is not None
+                and 0.0 in layer.activation.slopes
+            ):
+                alive *= 1.0 - 0.5**layer.width
     return pd.DataFrame(rows)
+
+
+def _levels(law: LogLaw) -> dict[str, float]:
+    std = float(np.sqrt(law.variance))
+    mean = law.infinite if law.order == "exact" else law.mean + 0.5 * law.variance
+    logs = {
+        "infinite": law.infinite,
+        "mean": mean,
+        "median": law.mean,
+        "low": law.mean - _TAIL * std,
+        "high": law.mean + _TAIL * std,
+    }
+    with np.errstate(over="ignore"):
+        levels = {name: float(np.exp(value)) for name, value in logs.items()}
+    relative = float(np.sqrt(law.relative_variance))
+    return levels | {"log_mean": law.mean, "log_std": std, "relative_std": relative}
 
 
 class GradientRatio(NamedTuple):
@@ -164,7 +166,7 @@ def width_for_spread(
     --------
     >>> import varprop as vp
     >>> width_for_spread(vp.mlp("100x50,10", activation="relu", weights="he_normal"), 2.0)
-    1411
+    1395
     """
     limit = float(np.log(check_real("factor", factor, minimum=1.0, exclusive=True))) / _TAIL
     check_integer("widest", widest, minimum=1)

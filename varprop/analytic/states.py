@@ -34,7 +34,7 @@ class Known:
     def log_mean_square(self) -> Array:
         """Logarithm of the mean over units of the squared value, shape (B,)."""
         with np.errstate(divide="ignore"):
-            return np.log(np.mean(np.square(self.values), axis=0)) + 2.0 * self.log_scale
+            return np.asarray(np.log(np.mean(np.square(self.values), axis=0)) + 2.0 * self.log_scale)
 
     @property
     def mean(self) -> Array:
