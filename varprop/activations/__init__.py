@@ -14,9 +14,8 @@ from varprop.activations import (  # noqa: F401  (each enters its activations in
     thresholds,
     waves,
 )
-from varprop.activations.base import Activation
+from varprop.activations.base import Activation, registry
 from varprop.activations.choose import activation
 from varprop.activations.saturation import DEFAULT_SHARE, Tails, interval_probability
-from varprop.activations.table import registry
 
 __all__ = ["DEFAULT_SHARE", "Activation", "Tails", "activation", "interval_probability", "registry"]

@@ -5,21 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from varprop._registry import Registry
 from varprop.activations.saturation import DEFAULT_SHARE, Tails, find_tails
 from varprop.moments.bivariate import GaussianPairs, PairMoments
 from varprop.moments.closed import ClosedForms
 from varprop.moments.univariate import GaussianMoments, Moments
 
-if TYPE_CHECKING:
-    from varprop.activations.custom import Recipe
-
 Array = npt.NDArray[Any]
 Function = Callable[[Array], Array]
+
+
+class Origin(Protocol):
+    """What an activation that stands in no table was made from, and how to make it again."""
+
+    def build(self) -> Activation:
+        """Return the activation."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +51,7 @@ class Activation:
         the tails.
     forms : ClosedForms
         The Gaussian moments known in closed form.
-    origin : Recipe or None
+    origin : Origin or None
         None for a registered activation, what it was made from for a user's callable.
     exact_derivative : bool
         False if the derivative comes from finite differences of a user's callable.
@@ -66,7 +71,7 @@ class Activation:
     inactive: tuple[tuple[float, float], ...] = ()
     slopes: tuple[float, float] | None = None
     forms: ClosedForms = field(default_factory=ClosedForms, repr=False)
-    origin: Recipe | None = field(default=None, repr=False)
+    origin: Origin | None = field(default=None, repr=False)
     exact_derivative: bool = field(default=True, repr=False)
     slope_of_value: Function | None = field(default=None, repr=False)
     _cache: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
@@ -214,8 +219,6 @@ class Activation:
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self.origin is None:
-            from varprop.activations.table import registry
-
             return (registry.make, (self.name,))
         return (self.origin.build, ())
 
@@ -223,3 +226,7 @@ class Activation:
 def _floating(z: npt.ArrayLike) -> Array:
     z = np.asarray(z)
     return z if np.issubdtype(z.dtype, np.floating) else z.astype(np.float64)
+
+
+registry: Registry[Activation] = Registry("activation")
+"""The one table of activations; each family's file enters its own."""

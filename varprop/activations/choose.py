@@ -6,9 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from varprop._validation import InputError
-from varprop.activations.base import Activation
+from varprop.activations.base import Activation, registry
 from varprop.activations.custom import custom, import_function
-from varprop.activations.table import registry
 
 
 def activation(

@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from varprop.activations.base import Activation, Array
-from varprop.activations.table import registry
+from varprop.activations.base import Activation, Array, registry
 from varprop.moments.closed import ROOT_TWO_PI, ClosedForms, below, density, inner_share, outer_share, ramp
 
 

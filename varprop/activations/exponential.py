@@ -15,8 +15,7 @@ import numpy as np
 
 from varprop._registry import spell
 from varprop._validation import check_real
-from varprop.activations.base import Activation, Array
-from varprop.activations.table import registry
+from varprop.activations.base import Activation, Array, registry
 from varprop.moments.closed import ROOT_TWO_PI, ClosedForms, below, exponential_half, ramp
 
 _SMALL = 0.5  # below this k·s the series are used; 48 terms then reach 1e-18

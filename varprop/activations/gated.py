@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 import scipy
 
-from varprop.activations.base import Activation, Array
+from varprop.activations.base import Activation, Array, registry
 from varprop.activations.sigmoidal import logistic, logistic_slope
-from varprop.activations.table import registry
 from varprop.moments.closed import ROOT_TWO_PI, ClosedForms, Pair
 
 

@@ -9,8 +9,7 @@ import numpy as np
 
 from varprop._registry import spell
 from varprop._validation import check_real
-from varprop.activations.base import Activation, Array
-from varprop.activations.table import registry
+from varprop.activations.base import Activation, Array, registry
 from varprop.moments.closed import (
     ROOT_TWO_PI,
     ClosedForms,

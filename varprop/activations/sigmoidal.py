@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 import scipy
 
-from varprop.activations.base import Activation, Array
-from varprop.activations.table import registry
+from varprop.activations.base import Activation, Array, registry
 from varprop.moments.closed import ClosedForms, Pair
 
 

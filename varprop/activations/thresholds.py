@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 import scipy
 
-from varprop.activations.base import Activation
-from varprop.activations.table import registry
+from varprop.activations.base import Activation, registry
 from varprop.moments.closed import ClosedForms, Pair, below
 
 _EVERYWHERE = ((-math.inf, math.inf),)

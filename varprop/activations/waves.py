@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from varprop.activations.base import Activation, Array
-from varprop.activations.table import registry
+from varprop.activations.base import Activation, Array, registry
 from varprop.moments.closed import ClosedForms
 
 
