@@ -66,7 +66,7 @@ _HOME = {
     "varprop.analytic.mean_field.solver": ("solve",),
     "varprop.montecarlo.spectra": ("measure_spectrum",),
     "varprop.training": ("Training", "circles", "moons", "spirals", "split", "symmetry", "train"),
-    "varprop.auditing": ("assert_healthy", "audit", "audit_arrays"),
+    "varprop.auditing": ("assert_healthy", "audit", "audit_arrays", "suggest"),
     "varprop.diagnosis": ("diagnose",),
     "varprop.pipeline": ("compare", "load", "predict", "report", "simulate"),
 }
