@@ -13,7 +13,6 @@ from varprop.reporting.pages import Page
 FAN_IN, FAN_OUT = 128, 64
 PHIS = ("linear", "sigmoid", "tanh", "relu", "leaky_relu", "elu", "selu", "gelu", "silu", "softplus")
 SCHEMES = ("lecun_normal", "glorot_normal", "he_normal", "torch.linear_default", "standard_normal", "normal(std=0.01)")
-
 # %% The laws, and 20 sampled matrices of each. The pooled entries give mean and variance.
 names = table(FAN_IN, FAN_OUT)
 
@@ -26,7 +25,6 @@ def sampled(name):
 draws = {name: sampled(name) for name in names["initializer"]}
 names["sampled_mean"] = [draws[n].mean() for n in names["initializer"]]
 names["sampled_variance"] = [draws[n].var() for n in names["initializer"]]
-
 # %% What each scheme does in one layer of width 256, from second moment 1: the gain of the signal.
 rows = []
 for scheme in SCHEMES:

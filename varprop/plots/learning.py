@@ -118,6 +118,8 @@ def final_losses(
         look = styles[str(name)]
         ax.plot(share, losses, color=look.color, linestyle=look.dashes, label=label(name))
     ax.set(xlabel="share of the runs", ylabel=f"final {value}", yscale="log", xlim=(0, 1))
+    for set_formatter in (ax.yaxis.set_major_formatter, ax.yaxis.set_minor_formatter):
+        set_formatter("{x:g}")
     ax.legend()
     return ax
 
@@ -169,13 +171,12 @@ def components(
         total = frame[frame["source"].isin(sources)].groupby(by)["variance"].sum().loc[groups]
         share, low, high = (rows[c] / total for c in ("variance", "ci_low", "ci_high"))
         place = np.arange(len(groups)) + (number - 1) * 0.27
-        look = {"color": PALETTE[number], "label": label(names.get(source, source))}
-        ax.bar(place, share, width=0.25, **look)
+        ax.bar(place, share, width=0.25, color=PALETTE[number], label=label(names.get(source, source)))
         errors = [np.maximum(share - np.clip(low, 0, None), 0), np.maximum(high - share, 0)]
         ax.errorbar(place, share, yerr=errors, fmt="none", ecolor=MUTED, capsize=2, linewidth=0.9)
     ax.set_xticks(np.arange(len(groups)), [label(g) for g in groups])
     ax.axhline(0, color=MUTED, linewidth=0.7)
-    ax.set(ylabel="share of the variance between runs", ylim=(min(0.0, ax.get_ylim()[0]), None))
+    ax.set(ylabel="share of the variance, with its 95 % interval", ylim=(min(0.0, ax.get_ylim()[0]), None))
     ax.legend(ncols=3)
     return ax
 

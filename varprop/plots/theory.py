@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +13,7 @@ from varprop.plots.style import INK, MUTED, PALETTE
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
 def _axes(ax: Axes | None) -> Axes:
@@ -112,7 +114,14 @@ def spectrum(frame: pd.DataFrame, measured: np.ndarray | None = None, ax: Axes |
     return ax
 
 
-def fan(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
+def fan(
+    frame: pd.DataFrame,
+    measured: pd.DataFrame | None = None,
+    *,
+    case: str | None = None,
+    quantity: str | None = None,
+    ax: Axes | None = None,
+) -> Axes:
     """Draw the finite-width fan: mean, median and the band from 5 to 95 % by layer.
 
     What to see: the mean stays where theory puts it while the typical network sinks below, and the band opens
@@ -121,15 +130,49 @@ def fan(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     frame : DataFrame
-        Columns ``layer, mean, median, low, high``, as `varprop.width_spread` gives them.
+        Columns ``layer, mean, median, low, high``, as `varprop.analytic.spread.width_spread` gives them.
+    measured : DataFrame, optional
+        Columns ``layer, median, low, high``, as `varprop.montecarlo.draw_spread.measured_spread` gives them.
+    case, quantity : str, optional
+        Which rows of both tables to draw; all by default.
     ax : Axes, optional
     """
     ax = _axes(ax)
+    for column, wanted in (("case", case), ("quantity", quantity)):
+        if wanted is not None:
+            frame = frame[frame[column] == wanted]
+            measured = None if measured is None else measured[measured[column] == wanted]
     ax.fill_between(
-        frame["layer"], frame["low"], frame["high"], color=PALETTE[5], alpha=0.35, label="5 to 95 %"
+        frame["layer"], frame["low"], frame["high"], color=PALETTE[5], alpha=0.35, label="5 to 95 % of draws"
     )
     ax.plot(frame["layer"], frame["mean"], color=PALETTE[3], label="mean")
     ax.plot(frame["layer"], frame["median"], color=PALETTE[0], linestyle=(0, (5, 1.5)), label="median")
-    ax.set(xlabel="layer", ylabel="second moment, relative", yscale="log")
+    if measured is not None:
+        marks = measured.iloc[:: max(1, len(measured) // 12)]
+        errors = [marks["median"] - marks["low"], marks["high"] - marks["median"]]
+        ax.errorbar(
+            marks["layer"],
+            marks["median"],
+            yerr=errors,
+            fmt="o",
+            color=INK,
+            markersize=3,
+            capsize=2,
+            linewidth=0.8,
+            label="drawn",
+        )
+    ax.set(xlabel="layer", ylabel="mean square over the units", yscale="log")
     ax.legend()
     return ax
+
+
+def panels(draws: Mapping[str, Callable[..., object]], *, width: float = 4.3, height: float = 3.6) -> Figure:
+    """Return a figure with one panel for each function, called with ``ax=…``, under its title."""
+    import matplotlib.pyplot as plt
+
+    size = (width * len(draws), height)
+    figure, axes = plt.subplots(1, len(draws), figsize=size, squeeze=False, layout="constrained")
+    for ax, (title, draw) in zip(axes[0], draws.items(), strict=True):
+        draw(ax=ax)
+        ax.set_title(label(title))
+    return figure

@@ -45,4 +45,5 @@ def gradient_ladder(frame: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     verdict = frame.groupby(by, sort=False)["verdict"].agg(lambda v: ", ".join(dict.fromkeys(v)))
     table = ends.join(steps).join(verdict)
     columns = [*steps.columns, *ends.columns, "verdict"]
-    return table[columns].rename_axis(columns=None).reset_index()
+    ladder: pd.DataFrame = table[columns].rename_axis(columns=None).reset_index()
+    return ladder
