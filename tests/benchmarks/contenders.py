@@ -40,13 +40,13 @@ def contender(name: str, work: Workload) -> Iterator[Run]:
             yield lambda draws: peers.numpy_plain(work, draws)
         elif name == "NumPy, tuned float32":
             yield lambda draws: peers.numpy_tuned(work, draws)
-        elif name == "PyTorch":
+        elif name in ("PyTorch", "PyTorch, rebuilt"):
             import torch
 
             before = torch.get_num_threads()
             torch.set_num_threads(CORES)
             try:
-                yield peers.TorchModel(work).run
+                yield peers.TorchModel(work, rebuilt=name != "PyTorch").run
             finally:
                 torch.set_num_threads(before)
         elif name == "JAX":
@@ -56,9 +56,10 @@ def contender(name: str, work: Workload) -> Iterator[Run]:
 
 
 def ours(name: str, work: Workload, executor: Executor | None = None, **options: object) -> Run:
-    """Return our simulation with every quantity and the histograms on."""
+    """Return our simulation with every quantity and the histograms on; "compiled" in the name uses the kernels."""
     network = network_of(work)
-    sampler = name.removeprefix("varprop, ").split(",")[0]
+    sampler, *how = name.removeprefix("varprop, ").split(", ")
+    options["compiled"] = "compiled" in how
     return lambda draws: simulate_network(
         network, draws=draws, sampler=sampler, executor=executor, memory=2**34, **options
     )
@@ -66,6 +67,5 @@ def ours(name: str, work: Workload, executor: Executor | None = None, **options:
 
 def present(name: str) -> bool:
     """Say whether a contender's library is installed."""
-    return {"PyTorch": "torch", "JAX": "jax"}.get(name) is None or (
-        importlib.util.find_spec({"PyTorch": "torch", "JAX": "jax"}[name]) is not None
-    )
+    needs = {"PyTorch": "torch", "JAX": "jax", "compiled": "numba"}
+    return all(importlib.util.find_spec(needs[part]) for part in name.split(", ") if part in needs)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
 from pathlib import Path
 
 from tests.benchmarks.peers import Workload
+from tests.montecarlo.resident import peak_bytes
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,7 +25,7 @@ def main(name: str, width: str, depth: str, batch: str, law: str, draws: str) ->
 
     with contender(name, Workload.of(int(width), int(depth), int(batch), law)) as run:
         run(int(draws))
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    print(peak_bytes() / 2**20)
 
 
 if __name__ == "__main__":

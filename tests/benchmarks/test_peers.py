@@ -15,6 +15,7 @@ PEERS = {
 }
 if present("PyTorch"):
     PEERS["torch"] = lambda work: TorchModel(work).run
+    PEERS["torch, rebuilt"] = lambda work: TorchModel(work, rebuilt=True).run
 if present("JAX"):
     PEERS["jax"] = jax_mapped
 

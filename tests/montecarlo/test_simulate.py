@@ -148,15 +148,18 @@ def test_memory_says_how_many_threads_would_fit():
 def test_memory_foreseen_is_not_exceeded(settings):
     sampler, width, depth, draws = settings
     script = (
-        "import resource, varprop as vp; from varprop.montecarlo import simulate_network; "
+        "import varprop as vp; from varprop.montecarlo import simulate_network; "
+        "from tests.montecarlo.resident import peak_bytes; "
         "from varprop.montecarlo.costs import check_memory; "
         "from varprop.montecarlo.planning import make_plan; "
         f"net = vp.mlp([{width}] * {depth}, 'tanh', 'lecun_normal', input=vp.gaussian({width}, 2)); "
         f"plan = make_plan(net, draws={draws}, sampler='{sampler}'); "
         f"simulate_network(net, draws={draws}, sampler='{sampler}'); "
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, check_memory([plan], 2**40, 1, 1))"
+        "print(peak_bytes(), check_memory([plan], 2**40, 1, 1))"
     )
-    output = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    output = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=engine.ROOT
+    ).stdout
     used, foreseen = map(int, output.split())
     assert used <= foreseen
 
@@ -165,15 +168,16 @@ def test_memory_foreseen_is_not_exceeded(settings):
 def test_peak_memory_does_not_grow_with_the_draws():
     """Resident memory of a run of 20 times the draws is the same within 15 %."""
     script = (
-        "import resource, sys, varprop as vp; from varprop.montecarlo import simulate_network; "
+        "import sys, varprop as vp; from varprop.montecarlo import simulate_network; "
+        "from tests.montecarlo.resident import peak_bytes; "
         "net = vp.mlp([100] * 8, 'tanh', 'lecun_normal', input=vp.gaussian(100, 2)); "
         "simulate_network(net, draws=int(sys.argv[1])); "
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+        "print(peak_bytes())"
     )
 
     def peak(draws: int) -> int:
         run = [sys.executable, "-c", script, str(draws)]
-        return int(subprocess.run(run, capture_output=True, text=True, check=True).stdout)
+        return int(subprocess.run(run, capture_output=True, text=True, check=True, cwd=engine.ROOT).stdout)
 
     assert peak(10_000) < 1.15 * peak(500)
 

@@ -54,7 +54,7 @@ def default_block_size(network: Network, sampler: str) -> int:
     return 1 << int(math.log2(draws))
 
 
-PROCESS = 140 * 2**20
+PROCESS = 160 * 2**20
 """Bytes of a Python process with NumPy, SciPy and pandas loaded."""
 
 _HISTOGRAM_BINS = 1000

@@ -29,6 +29,8 @@ def shifted(value: Array, exponent: Array | int) -> Array:
     >>> shifted(np.array([1.5, 1.0]), np.array([1, -5000])).tolist()
     [3.0, 0.0]
     """
+    if isinstance(exponent, int) and exponent == 0:
+        return value
     power = np.minimum(np.maximum(exponent, -_FAR), _FAR).astype(np.int32)
     with np.errstate(over="ignore", under="ignore"):
         result: Array = np.ldexp(value, power)

@@ -138,7 +138,8 @@ def _edge(place: Array) -> tuple[Array, Array]:
 def _joined(cell: Array, key: Array, count: Array) -> tuple[Array, Array, Array]:
     """Sort bins by cell and key, and add the counts of equal ones."""
     both = (cell << _WORD) + (key + (1 << (_WORD - 1)))
-    order = np.argsort(both, kind="stable")
+    # Equal bins may come in any order: their counts are whole numbers.
+    order = np.argsort(both)
     both, count = both[order], count[order]
     new = np.ones(len(both), bool)
     np.not_equal(both[1:], both[:-1], out=new[1:])

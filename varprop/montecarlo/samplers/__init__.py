@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from varprop._validation import InputError, check_one_of, described
 from varprop.montecarlo.control import why_no_control
+from varprop.montecarlo.heap import keep_freed_memory
 from varprop.montecarlo.normals import Noise
 from varprop.montecarlo.samplers.chain import run_chain, why_not_chain
 from varprop.montecarlo.samplers.conditional import FAMILIES, ConditionalMaps
@@ -104,6 +105,7 @@ def working_bytes(plan: Plan) -> int:
 
 def sample_block(plan: Plan, block: Block) -> Statistics:
     """Draw the networks of one block and summarise them."""
+    keep_freed_memory()
     program = compile_network(plan.network, plan.share, plan.histogram, plan.compiled)
     rng = plan.generator(block)
     if plan.sampler == "chain":

@@ -63,6 +63,7 @@ def run_chain(program: Program, rng: np.random.Generator, draws: int) -> Records
         positives.append(positive)
     if program.network.head.kind == "unit":
         _backward(program, inputs, positives, size, rng, records)
+    records.finish()
     return records
 
 

@@ -46,9 +46,10 @@ FAMILIES = ("normal", "orthogonal", "constant")
 
 
 class Map(Protocol):
-    """One layer's weights, as far as they are known: `product` is W X."""
+    """One layer's weights, as far as they are known."""
 
-    product: Array
+    def forward(self) -> Array:
+        """Return W X; call it once."""
 
     def backward(self, delta: Columns) -> Array:
         """Return Wᵀ delta given W X; call it once."""
@@ -72,7 +73,7 @@ class ConditionalMaps:
         drawn = _draw(step, columns, self.noise)
         if drawn is not None:
             self._maps[step.number] = drawn
-        product = np.zeros((len(h), step.fan_out, h.shape[2]), h.dtype) if drawn is None else drawn.product
+        product = np.zeros((len(h), step.fan_out, h.shape[2]), h.dtype) if drawn is None else drawn.forward()
         if step.weight.mean:
             product = product + h.dtype.type(step.weight.mean) * h.sum(axis=1, keepdims=True)
         return product
@@ -115,17 +116,23 @@ class SingleMap:
     def __init__(self, columns: Columns, rows: int, std: float, noise: Noise) -> None:
         h = columns.array
         self.h, self.std, self.noise = h[:, :, 0], std, noise
-        self.length = np.sqrt(dot(self.h, self.h))
-        self.g = noise.normal((len(h), rows))
-        self.product = (self.g * (std * self.length).astype(h.dtype)[:, None])[:, :, None]
+        self.length = columns.length
+        self.product: Array = noise.normal((len(h), rows))
+        self.product *= (std * self.length).astype(h.dtype)[:, None]
+
+    def forward(self) -> Array:
+        """Return W X."""
+        return self.product[:, :, None]
 
     def backward(self, columns: Columns) -> Array:
         """Return Wᵀ delta."""
-        delta = columns.array[:, :, 0]
-        size = np.sqrt(dot(delta, delta))
+        delta, size = columns.array[:, :, 0], columns.length
         result = self.noise.normal(self.h.shape)
         inverse = np.divide(1.0, self.length, out=np.zeros_like(self.length), where=self.length > 0)
-        along = (dot(self.g, delta) - size * dot(self.h, result) * inverse) * inverse
+        # W h = std |h| g is kept instead of g.
+        along = (
+            dot(self.product, delta) * inverse / self.std - size * dot(self.h, result) * inverse
+        ) * inverse
         result *= (self.std * size).astype(result.dtype)[:, None]
         result += self.h * (self.std * along).astype(result.dtype)[:, None]
         return result[:, :, None]
@@ -135,9 +142,12 @@ class MatrixMap:
     """Gaussian weights and at least n_in inputs: the columns of W are all used, and W is simply drawn."""
 
     def __init__(self, columns: Columns, rows: int, std: float, noise: Noise) -> None:
-        h = columns.array
-        self.weights = noise.normal((len(h), rows, h.shape[1]), std)
-        self.product: Array = np.matmul(self.weights, h)
+        self.h = columns.array
+        self.weights = noise.normal((len(self.h), rows, self.h.shape[1]), std)
+
+    def forward(self) -> Array:
+        """Return W X."""
+        return np.matmul(self.weights, self.h)  # type: ignore[no-any-return]
 
     def backward(self, columns: Columns) -> Array:
         """Return Wᵀ delta."""
@@ -152,17 +162,20 @@ class GaussianMap:
         self.std, self.noise, self.shape = std, noise, h.shape
         self.factors: Factors = factor(columns)
         self.g = noise.normal((len(h), rows, h.shape[2]))
-        self.product: Array = np.matmul(self.g, self.factors.r * h.dtype.type(std))
+
+    def forward(self) -> Array:
+        """Return W X."""
+        return np.matmul(self.g, self.factors.r * self.g.dtype.type(self.std))  # type: ignore[no-any-return]
 
     def backward(self, columns: Columns) -> Array:
         """Return Wᵀ delta."""
-        delta, r = columns.array, triangular(columns)
+        delta = columns.array
+        std = delta.dtype.type(self.std)
+        r = triangular(columns) * std
         fresh = np.matmul(self.noise.normal((self.shape[0], self.shape[1], r.shape[1])), r)
-        along = np.matmul(self.g.swapaxes(-1, -2), delta) - self.factors.project(fresh)
+        along = np.matmul(self.g.swapaxes(-1, -2), delta) * std - self.factors.project(fresh)
         fresh += self.factors.expand(along)
-        fresh *= fresh.dtype.type(self.std)
-        result: Array = fresh
-        return result
+        return fresh  # type: ignore[no-any-return]
 
 
 def random_numbers(step: Step, batch: int) -> int:

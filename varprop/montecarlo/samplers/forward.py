@@ -23,13 +23,16 @@ _NEAR_ZERO = 2.0**-300
 # Inputs nearer to one another than this (as a share of q) would differ by rounding in single precision.
 _CLOSE = 1e-7
 
+_LEAST = 1e-24
+"""Sums of squares from here to its inverse hold their products in either precision."""
+
 _STEEP = 1e-2
 """Mean squared slope from which an absolute error of 1e-7 in each slope is below 1e-5 of the mean."""
 
 
 def measure(
     program: Program, step: Step, y: Array, shift: Array, records: Records, counts: Array
-) -> tuple[Array, Array, Array, Array]:
+) -> tuple[Array, Array, Array, tuple[Array, Array | int]]:
     """Measure a layer and apply its activation.
 
     Parameters
@@ -46,8 +49,8 @@ def measure(
         phi(z) in units of ``2**shift`` (the new one) and phi'(z).
     shift : array of int64, shape (draws,)
         Of `value`; 0 unless the activation is homogeneous.
-    mean_square : array of shape (draws,)
-        Of `value`.
+    squares : (value, exponent)
+        Sums of squares of `value`.
     """
     number, size = step.number, step.fan_out * program.batch
     scaled = bool(shift.any())
@@ -80,7 +83,7 @@ def measure(
     records.put("activation_second_moment", number, second / size, second_power + 2 * shift)
     records.put("activation_mean", number, total(value) / size, shift)
     records.put("derivative_second_moment", number, slopes / size, slopes_power)
-    return value, slope, shift, shifted(second / size, second_power)
+    return value, slope, shift, (second, second_power)
 
 
 def _at_true_size(step: Step, z: Array, shift: Array) -> tuple[Array, Array, Array, Array]:
@@ -135,21 +138,33 @@ def _unknown_mean(step: Step, z: Array, shift: Array, records: Records) -> None:
 
 def _between_inputs(step: Step, y: Array, z: Array, shift: Array, records: Records) -> None:
     batch = y.shape[2]
-    # Deviations first, then squares: the difference of sums would cancel where all inputs look alike.
-    mean = np.matmul(y, np.full(batch, 1 / batch, y.dtype))
-    deviation, power = square_sum(y - mean[:, :, None])
-    if y.dtype == np.float32 and np.any((deviation > 0) & (deviation < _CLOSE * dot(y, y))):
-        raise NeedsDouble
-    size = step.fan_out * (batch - 1)
-    records.put("data_variance", step.number, deviation / size, power + 2 * shift)
     products = np.matmul(z.swapaxes(-1, -2), z).astype(np.float64)
     finite = np.isfinite(products).all()
+    deviation, power = _deviation(y, products if z is y and finite else None)
+    size = step.fan_out * (batch - 1)
+    records.put("data_variance", step.number, deviation / size, power + 2 * shift)
     if shift.any():
         products = shifted(products, 2 * (shift - shift.max())[:, None, None])
     correlation = pseudo_correlation(products)
     records.put("correlation", step.number, correlation)
     if finite:
         records.skip("correlation", step.number, np.isnan(correlation))
+
+
+def _deviation(y: Array, products: Array | None) -> tuple[Array, Array | int]:
+    """Return each draw's sum of squares about the mean over inputs, from their inner products if those tell."""
+    batch = y.shape[2]
+    if products is not None:
+        own = np.trace(products, axis1=1, axis2=2)
+        deviation = own - products.sum(axis=(1, 2)) / batch
+        if np.all(deviation > own / 2) and own.min() > _LEAST and own.max() < 1 / _LEAST:
+            return deviation, 0
+    # Deviations first, then squares: the difference of sums would cancel where all inputs look alike.
+    mean = np.matmul(y, np.full(batch, 1 / batch, y.dtype))
+    deviation, power = square_sum(y - mean[:, :, None])
+    if y.dtype == np.float32 and np.any((deviation > 0) & (deviation < _CLOSE * dot(y, y))):
+        raise NeedsDouble
+    return deviation, power
 
 
 def _fractions(program: Program, step: Step, z: Array, records: Records) -> None:

@@ -42,7 +42,13 @@ class HaarVector:
         # Any direction serves where h = 0; it must be one, since W keeps lengths.
         self.q[length == 0, 0] = 1.0
         self.image = _unit(noise.normal((draws, self.order)))
-        self.product: Array = (self.image[:, :rows] * (gain * length).astype(h.dtype)[:, None])[:, :, None]
+        self.length = length
+
+    def forward(self) -> Array:
+        """Return W X."""
+        scale = (self.gain * self.length).astype(self.image.dtype)
+        product: Array = self.image[:, : self.rows] * scale[:, None]
+        return product[:, :, None]
 
     def backward(self, columns: Columns) -> Array:
         """Return Wᵀ delta."""
@@ -70,9 +76,13 @@ class HaarMap:
         self.gain, self.noise, self.rows, self.columns, self.dtype = gain, noise, rows, columns, h.dtype
         self.order = max(rows, columns)
         self.rank = min(columns, batch)
-        self.q, r = factor_double(h)
+        self.q, self.r = factor_double(h)
         self.image = _orthonormal(noise.normal((draws, self.order, self.rank)))
-        self.product: Array = (gain * np.matmul(self.image[:, :rows], r)).astype(h.dtype)
+
+    def forward(self) -> Array:
+        """Return W X."""
+        product: Array = self.gain * np.matmul(self.image[:, : self.rows], self.r)
+        return product.astype(self.dtype)
 
     def backward(self, columns: Columns) -> Array:
         """Return Wᵀ delta."""

@@ -23,15 +23,17 @@ class Records:
     def __init__(self, draws: int, depth: int) -> None:
         self.value = np.full((draws, depth, len(NAMES)), np.nan)
         self.exponent = np.zeros((draws, depth, len(NAMES)), np.int64)
+        self._entered = np.zeros((depth, len(NAMES)), bool)
+        self._skipped: list[tuple[int, int, Array]] = []
 
     def put(self, name: str, number: int, value: Array | float, exponent: Array | int = 0) -> None:
         """Enter a quantity of layer `number` (from 1) for all draws, as ``value · 2**exponent``.
 
-        What is not a number any more has left the range, and becomes infinite.
+        What is not a number any more has left the range; `finish` makes it infinite.
         """
         place = PLACE[name]
-        known = np.where(np.isnan(value), np.inf, value)
-        self.value[:, number - 1, place] = known
+        self.value[:, number - 1, place] = value
+        self._entered[number - 1, place] = True
         if not (isinstance(exponent, int) and exponent == 0):
             self.exponent[:, number - 1, place] = exponent
 
@@ -44,7 +46,13 @@ class Records:
 
     def skip(self, name: str, number: int, draws: Array) -> None:
         """Take a quantity back for the `draws` marked True, for which it is not defined."""
-        self.value[draws, number - 1, PLACE[name]] = np.nan
+        self._skipped.append((number - 1, PLACE[name], draws))
+
+    def finish(self) -> None:
+        """Call it when all is entered and before anything is read."""
+        self.value[self._entered & np.isnan(self.value)] = np.inf
+        for row, place, draws in self._skipped:
+            self.value[draws, row, place] = np.nan
 
     def replaced(self, values: dict[str, Array]) -> Records:
         """Return a copy with the quantities in `values`, arrays of shape (draws, depth), put in their place."""

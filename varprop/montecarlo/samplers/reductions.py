@@ -70,8 +70,7 @@ def square_sum(a: Array) -> tuple[Array, Array | int]:
     NeedsDouble
         If `a` is float32 and a sum leaves the range in which it is accurate.
     """
-    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-        value = dot(a, a)
+    value = dot(a, a)
     least, greatest = _SAFE[a.dtype]
     if least < value.min() and value.max() < greatest:
         return value, 0
@@ -101,11 +100,25 @@ class Columns:
     ----------
     array : array of shape (draws, n, B)
         A stack of one matrix repeated without copying is recognised.
+    squares : (value, exponent), optional
+        What `square_sum` gives for the array, if that is known.
     """
 
-    def __init__(self, array: Array) -> None:
+    def __init__(self, array: Array, squares: tuple[Array, Array | int] | None = None) -> None:
         self.array = array
         self.distinct = array[:1] if array.strides[0] == 0 else array
+        if squares is not None:
+            self.squares = squares
+
+    @functools.cached_property
+    def squares(self) -> tuple[Array, Array | int]:
+        """Each draw's sum of squares, as `square_sum` gives it."""
+        return square_sum(self.array)
+
+    @property
+    def length(self) -> Array:
+        """Root of each draw's sum of squares, float64 of shape (draws,)."""
+        return np.sqrt(shifted(*self.squares))
 
     @functools.cached_property
     def gram(self) -> Array:

@@ -90,8 +90,8 @@ def walk(
     shift = np.zeros(draws, np.int64)
     traces = []
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        columns = Columns(h)
         for step in program.steps:
-            columns = Columns(h)
             w = maps.forward(step, columns)
             if program.copies is not None:
                 w = w[:, :, program.copies]
@@ -99,34 +99,34 @@ def walk(
             if not step.bias.deterministic:
                 r = draw_biases(step, draws, noise)
                 y = w + (shifted(r, -shift[:, None]) if shift.any() else r)[:, :, None]
-            value, slope, out_shift, size = measure(program, step, y, shift, records, counts)
+            value, slope, out_shift, squares = measure(program, step, y, shift, records, counts)
             if watch is not None:
-                watch.layer(step, h, w, shift, value, slope, out_shift)
+                watch.layer(step, columns, w, shift, value, slope, out_shift)
             traces.append(Trace(columns, shift, slope))
-            h, shift = rescaled(value, out_shift, size)
+            columns, shift = rescaled(value, out_shift, squares)
         delta, shift, loss = heads.start(program, value, out_shift, slope, noise)
         if loss is not None:
             records.put("initial_loss", program.depth, *loss)
         if watch is not None:
             watch.head(None if loss is None else delta, shift)
         if backward:
-            _walk_back(program, maps, records, traces, delta, shift)
+            _walk_back(program, maps, records, traces, Columns(delta), shift)
+    records.finish()
     return records, counts
 
 
 def _walk_back(
-    program: Program, maps: Maps, records: Records, traces: list[Trace], delta: Array, shift: Array
+    program: Program, maps: Maps, records: Records, traces: list[Trace], columns: Columns, shift: Array
 ) -> None:
     batch = program.batch
     for step, trace in zip(reversed(program.steps), reversed(traces), strict=True):
         number, entries = step.number, step.fan_in * step.fan_out
-        columns = Columns(delta)
-        size, power = square_sum(delta)
+        size, power = columns.squares
         records.put("gradient_preactivation", number, size / (step.fan_out * batch), 2 * shift + power)
         records.put("gradient_bias", number, size / (step.fan_out * batch), 2 * shift + power)
         both = 2 * (shift + trace.shift)
         if batch == 1:
-            inner, inner_power = square_sum(trace.h.array)
+            inner, inner_power = trace.h.squares
             records.put("gradient_weight", number, size * inner / entries, both + power + inner_power)
             records.put("gradient_weight_batch", number, size * inner / entries, both + power + inner_power)
         else:
@@ -138,7 +138,7 @@ def _walk_back(
         records.put("gradient_input", number, size / (step.fan_in * batch), 2 * shift + power)
         if number > 1:
             delta = delta * traces[number - 2].slope
-            delta, shift = rescaled(delta, shift, dot(delta, delta) / delta[0].size)
+            columns, shift = rescaled(delta, shift, (dot(delta, delta), 0))
 
 
 def weight_gradients(delta: Columns, h: Columns) -> tuple[Array, Array]:
@@ -153,13 +153,14 @@ def weight_gradients(delta: Columns, h: Columns) -> tuple[Array, Array]:
     return (outer.astype(np.float64) * inner).sum(axis=1), dot(gradient, gradient)
 
 
-def rescaled(h: Array, shift: Array, mean_square: Array) -> tuple[Array, Array]:
+def rescaled(h: Array, shift: Array, squares: tuple[Array, Array | int]) -> tuple[Columns, Array]:
     """Take powers of two out of the draws that are far from 1; exact zeros stay."""
+    mean_square = shifted(squares[0] / h[0].size, squares[1])
     if mean_square.min() > 1 / _NEAR and mean_square.max() < _NEAR:
-        return h, shift
+        return Columns(h, squares), shift
     usable = np.isfinite(mean_square) & (mean_square > 0)
     power = np.where(usable, np.frexp(np.sqrt(np.where(usable, mean_square, 1.0)))[1], 0).astype(np.int64)
     power = np.where((mean_square < 1 / _NEAR) | (mean_square > _NEAR), power, 0)
     if not power.any():
-        return h, shift
-    return shifted(h, -power[:, None, None]), shift + power
+        return Columns(h), shift
+    return Columns(shifted(h, -power[:, None, None])), shift + power

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from varprop.montecarlo import control
 from varprop.montecarlo.control import Sums
 from varprop.montecarlo.samplers.program import Program, Step
-from varprop.montecarlo.samplers.reductions import dot, square_sum
+from varprop.montecarlo.samplers.reductions import Columns, dot
 from varprop.montecarlo.scaled import shifted
 
 Array = NDArray[Any]
@@ -31,10 +31,10 @@ class Watch:
         self._start: tuple[Array, Array] | None = None
 
     def layer(
-        self, step: Step, h: Array, w: Array, shift: Array, value: Array, slope: Array, out_shift: Array
+        self, step: Step, h: Columns, w: Array, shift: Array, value: Array, slope: Array, out_shift: Array
     ) -> None:
         """Take in one layer: input h and weights' part w in units of 2**shift, phi(z) in units of 2**out_shift."""
-        size, power = square_sum(h)
+        size, power = h.squares
         length = shifted(size, power + 2 * shift)
         steep, inner = slope * value, slope * w
         self.sums.append(
