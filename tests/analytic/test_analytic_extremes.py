@@ -173,3 +173,55 @@ def test_identity_after_a_random_layer_says_what_is_not_known():
     assert table.loc[(2, "preactivation_second_moment"), "order"] == "exact"
     assert np.isnan(table.loc[(2, "saturated_fraction"), "value"])
     assert "identity" in table.loc[(2, "saturated_fraction"), "reason"]
+
+
+@pytest.mark.parametrize("std", [0.0, 1e-6, 0.05, 1.0])
+@pytest.mark.parametrize(
+    "biases", ["uniform(low=-1, high=2)", "rademacher(std=0.7)", "sparse(sparsity=0.5, std=0.8)"]
+)
+def test_biases_of_any_law_count_with_their_own_law(std, biases):
+    """Against a fine sum over the bias; weights from nothing to as large as the biases."""
+    weights = f"normal(std={std})" if std else "zeros"
+    network = vp.mlp(
+        [3], output_activation="hardtanh", weights=weights, biases=biases, input=vp.constant(4, 0.5)
+    )
+    table = table_of(network)
+    if biases.startswith("uniform"):
+        b = -1 + 3 * (np.arange(200000) + 0.5) / 200000
+        shares, extra = np.full(b.size, 1 / b.size), np.zeros(b.size)
+    elif biases.startswith("rademacher"):
+        b, shares, extra = np.array([-0.7, 0.7]), np.array([0.5, 0.5]), np.zeros(2)
+    else:
+        b, shares, extra = np.zeros(2), np.array([0.5, 0.5]), np.array([0.0, 0.64])
+    g = np.linspace(-9, 9, 1801)
+    w = np.exp(-0.5 * g * g)
+    w /= w.sum()
+    spread = np.sqrt(std**2 + extra)
+    if np.ptp(spread) == 0.0 and std == 0.0:
+        z, weights = b, shares
+    else:
+        step = max(1, b.size // 2000)
+        z = (b[::step, None] + spread[::step, None] * g).ravel()
+        weights = (shares[::step, None] * w).ravel()
+        weights = weights / weights.sum()
+    for quantity, value in (
+        ("activation_mean", np.clip(z, -1, 1)),
+        ("activation_second_moment", np.clip(z, -1, 1) ** 2),
+        ("inactive_fraction", np.abs(z) >= 1),
+        ("preactivation_second_moment", z**2),
+    ):
+        assert table.loc[(1, quantity), "value"] == pytest.approx(weights @ value, abs=2e-3), quantity
+        assert table.loc[(1, quantity), "order"] == "exact"
+
+
+def test_memory_stays_bounded_for_a_large_batch_with_uniform_biases():
+    import tracemalloc
+
+    network = vp.mlp(
+        [50, 50, 2], activation="tanh", weights="torch.linear_default", input=vp.gaussian(10, 300)
+    )
+    tracemalloc.start()
+    predict_network(network)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 500e6

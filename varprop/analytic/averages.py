@@ -17,6 +17,9 @@ Array = NDArray[np.float64]
 _LOWEST, _HIGHEST = np.log(1e-100), np.log(1e100)
 _STEP = np.log(1e4)
 
+CHUNK = 4096
+"""Components times inputs whose nodes are held at a time: some 20 MB an array."""
+
 
 @dataclass(frozen=True)
 class Averages:
@@ -114,10 +117,13 @@ def _mixed(phi: Activation, law: UnitLaw) -> Averages:
         variance = np.exp(np.minimum(law.log_variance, _HIGHEST))
         m = phi.moments(variance, mean=law.mean, fields=("mean", "second_moment", "derivative_second_moment"))
         return Averages(np.asarray(m.mean), _log(m.second_moment), _log(m.derivative_second_moment))
-    nodes = gaussian_nodes(law, phi.kinks)
-    value, slope = phi(nodes.z), phi.derivative(nodes.z)
-    square, slope_square = nodes.average(np.square(value)), nodes.average(np.square(slope))
-    return Averages(nodes.average(value), _log(square), _log(slope_square))
+    found = []
+    for part in law.split(CHUNK):
+        nodes = gaussian_nodes(part, phi.kinks)
+        value, slope = phi(nodes.z), phi.derivative(nodes.z)
+        found.append([nodes.average(f) for f in (value, np.square(value), np.square(slope))])
+    mean, square, slope_square = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return Averages(mean, _log(square), _log(slope_square))
 
 
 def _log(values: object) -> Array:

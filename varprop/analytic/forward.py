@@ -85,7 +85,7 @@ def _random_layer(
     else:
         arrived = _from_random(fan_in, weights, biases, below)
         arrives_zero = _all_zero(below)
-    exact, unit = arrived.exact, _unit_law(arrived, biases)
+    exact, unit = arrived.exact, _unit_law(arrived, biases, phi)
     # A fixed bias of 0 lets a silent layer below silence this one; any other bias keeps it awake.
     silent = biases.deterministic and biases.mean == 0.0
     nothing = np.zeros_like(arrived.mean)
@@ -125,7 +125,7 @@ def _random_layer(
     )
 
 
-def _unit_law(arrived: _Arrived, biases: Law) -> UnitLaw:
+def _unit_law(arrived: _Arrived, biases: Law, phi: Activation) -> UnitLaw:
     mean, log_variance, kurtosis = arrived.mean, arrived.log_variance, arrived.kurtosis
     if biases.deterministic or biases.gaussian:
         added = biases.variance if biases.gaussian else 0.0
@@ -135,7 +135,8 @@ def _unit_law(arrived: _Arrived, biases: Law) -> UnitLaw:
         return UnitLaw(mean, total, _POINT, 0.0, kurtosis * share, arrived.uneven)
     finite = log_variance[np.isfinite(log_variance)]
     spread = float(np.exp(0.5 * finite.min())) if finite.size == log_variance.size else 0.0
-    mixture = bias_mixture(biases, spread)
+    level = float(mean[0] - biases.mean)
+    mixture = bias_mixture(biases, spread, [kink - level for kink in phi.kinks])
     return UnitLaw(mean, log_variance, mixture, biases.variance, kurtosis, arrived.uneven)
 
 

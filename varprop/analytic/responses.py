@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from varprop.activations import Activation
+from varprop.analytic.averages import CHUNK
 from varprop.analytic.gaussian_nodes import gaussian_nodes
 from varprop.analytic.sets import Interval, hermite_moments
 from varprop.analytic.states import LayerState
@@ -64,8 +66,17 @@ class Responses:
 def responses(state: LayerState) -> Responses:
     """Return the responses of one layer."""
     unit, log_weights, root = _within_reach(state)
-    nodes = gaussian_nodes(unit, state.activation.kinks)
-    phi, slope = state.activation(nodes.z), state.activation.derivative(nodes.z)
+    found, start = [], 0
+    for part in unit.split(CHUNK):
+        stop = start + part.mean.size
+        found.append(vars(_responses(state.activation, part, log_weights[start:stop], root[start:stop])))
+        start = stop
+    return Responses(*(np.concatenate([f[name] for f in found]) for name in found[0]))
+
+
+def _responses(activation: Activation, unit: UnitLaw, log_weights: Array, root: Array) -> Responses:
+    nodes = gaussian_nodes(unit, activation.kinks)
+    phi, slope = activation(nodes.z), activation.derivative(nodes.z)
     he2 = nodes.ratio * (np.square(nodes.g) - 1.0)
     he4 = np.square(nodes.ratio) * (nodes.g**4 - 6.0 * np.square(nodes.g) + 3.0)
     square, slope_square = np.square(phi), np.square(slope)

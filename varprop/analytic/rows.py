@@ -12,7 +12,7 @@ from varprop.analytic.entries import NO_SHIFT, Entry, Shift, moment, number, unp
 from varprop.analytic.fluctuations import Fluctuation, GradientFluctuation
 from varprop.analytic.gradients import Gradients
 from varprop.analytic.responses import set_responses
-from varprop.analytic.sets import Interval, probability, tails
+from varprop.analytic.sets import Interval, probability, tails, uniform_probability
 from varprop.analytic.states import KnownLayer, LayerState
 
 Array = NDArray[np.float64]
@@ -137,9 +137,7 @@ def _fraction(
         return number(np.zeros_like(state.zero), True, ())
     if state.averages.reason:
         return unpredicted(state.averages.reason)
-    means, logs, weights = state.unit.components()
-    with np.errstate(over="ignore"):
-        share = (weights * probability(intervals, means, np.exp(0.5 * logs))).sum(axis=0)
+    share = _probability(state, intervals)
     if state.exact.law:
         return number(share, True, ())
     # Only the sign matters, and signs are fair coins in every layer that is not silent.
@@ -154,6 +152,15 @@ def _fraction(
         return number(share, False, why)
     moved = replace(trust, values=second * finite.shift + fourth * finite.second)
     return number(share, False, why, shift=moved, bounds=(0.0, 1.0))
+
+
+def _probability(state: LayerState, intervals: tuple[Interval, ...]) -> Array:
+    unit, biases = state.unit, state.biases
+    if biases.family == "uniform":
+        spread, centre = np.exp(0.5 * unit.log_variance), unit.mean - biases.mean
+        return uniform_probability(intervals, centre, spread, biases["low"], biases["high"])
+    means, logs, weights = unit.components()
+    return np.asarray((weights * probability(intervals, means, np.exp(0.5 * logs))).sum(axis=0))
 
 
 def _doubt(sizes: Array) -> str:

@@ -68,3 +68,32 @@ def hermite_moments(intervals: Iterable[Interval], mean: Array, std: Array) -> t
             second += sign * u * density
             fourth += sign * (u**3 - 3.0 * u) * density
     return second, fourth
+
+
+def uniform_probability(
+    intervals: Iterable[Interval], mean: Array, std: Array, low: float, high: float
+) -> Array:
+    """Return P(z + u in the set), z ~ N(mean, std²) and u ~ U(low, high), whatever std is.
+
+    The average of Phi((t - mean - u)/std) over u is [G(t - mean - low) - G(t - mean - high)]/(high - low) with
+    G(x) = x Phi(x/std) + std pdf(x/std), which is max(x, 0) for std 0.
+    """
+    mean, std = np.broadcast_arrays(mean, std)
+    point = std == 0.0
+    scale = np.where(point, 1.0, std)
+
+    def below(bound: float) -> Array:
+        if not np.isfinite(bound):
+            return np.full(mean.shape, float(bound > 0.0))
+
+        def ramp(x: Array) -> Array:
+            u = np.clip(x / scale, -40.0, 40.0)
+            smooth = np.where(x / scale > 40.0, x, x * ndtr(u) + scale * np.exp(-0.5 * u * u) / _ROOT_TWO_PI)
+            return np.asarray(np.where(point, np.maximum(x, 0.0), smooth))
+
+        return (ramp(bound - mean - low) - ramp(bound - mean - high)) / (high - low)
+
+    total = np.zeros(mean.shape)
+    for first, last in intervals:
+        total += below(last) - below(first)
+    return np.clip(total, 0.0, 1.0)

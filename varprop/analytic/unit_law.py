@@ -7,6 +7,7 @@ unit follows a mixture of Gaussians: one component for a Gaussian, constant or z
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,7 +42,7 @@ class BiasMixture:
         return self.offsets.size == 1
 
 
-def bias_mixture(law: Law, spread: float) -> BiasMixture:
+def bias_mixture(law: Law, spread: float, kinks: Iterable[float] = ()) -> BiasMixture:
     """Write a bias law as a mixture of Gaussians.
 
     Parameters
@@ -51,6 +52,8 @@ def bias_mixture(law: Law, spread: float) -> BiasMixture:
     spread : float
         Standard deviation of what is added to it. Averages over the bias are smooth on that scale, which
         decides how many nodes a law with a density needs.
+    kinks : iterable of float
+        Biases at which averages are not smooth if `spread` is small; nodes lie on either side.
 
     Returns
     -------
@@ -73,7 +76,7 @@ def bias_mixture(law: Law, spread: float) -> BiasMixture:
                 max(low, law["location"] - 9 * law["scale"]),
                 min(high, law["location"] + 9 * law["scale"]),
             )
-        nodes, weights = _legendre(low, high, spread)
+        nodes, weights = _legendre(low, high, spread, kinks)
         if law.family == "truncated_normal":
             weights = weights * np.exp(-0.5 * ((nodes - law["location"]) / law["scale"]) ** 2)
         return _mixture(nodes - law.mean, np.zeros_like(nodes), weights / weights.sum())
@@ -87,12 +90,13 @@ def mixture_is_exact(law: Law) -> bool:
     return law.deterministic or law.gaussian or law.family in known
 
 
-def _legendre(low: float, high: float, spread: float) -> tuple[Array, Array]:
+def _legendre(low: float, high: float, spread: float, kinks: Iterable[float]) -> tuple[Array, Array]:
     # Averages over the bias are smooth on the scale `spread`: ten nodes on three of them leave about 1e-10.
     width = high - low
-    panels = 40 if spread * 120 <= width else max(1, int(np.ceil(width / (3.0 * spread))))
+    panels = 20 if spread * 60 <= width else max(1, int(np.ceil(width / (3.0 * spread))))
     t, w = np.polynomial.legendre.leggauss(10)
-    edges = np.linspace(low, high, panels + 1)
+    inside = [kink for kink in kinks if low < kink < high] if panels == 20 else []
+    edges = np.unique(np.concatenate([np.linspace(low, high, panels + 1), inside]))
     half = 0.5 * np.diff(edges)
     nodes = (edges[:-1] + half)[:, None] + half[:, None] * t
     return nodes.ravel(), (half[:, None] * w).ravel() / width
@@ -148,6 +152,17 @@ class UnitLaw:
     def centred(self) -> bool:
         """Whether it is one Gaussian of mean zero for every input."""
         return self.bias.single and not self.mean.any()
+
+    def split(self, size: int) -> Iterator[UnitLaw]:
+        """Yield the laws of consecutive inputs, so many at a time that components times inputs stay below `size`."""
+        step = max(1, size // self.bias.weights.size)
+        uneven = np.broadcast_to(self.uneven, self.mean.shape)
+        for start in range(0, self.mean.size, step):
+            part = slice(start, start + step)
+            yield UnitLaw(
+                self.mean[part], self.log_variance[part], self.bias, self.bias_variance,
+                self.kurtosis[part], uneven[part],
+            )  # fmt: skip
 
     def components(self) -> tuple[Array, Array, Array]:
         """Return means (K, B), logarithms of variances (K, B) and probabilities (K, 1) of the components."""
