@@ -73,7 +73,7 @@ for name, rows in late.groupby("part", sort=False):
 ratio = grads["sigmoid", "raw, 0 to 16"] / grads["sigmoid", "standardised"]
 mild = [results[results["start"] == n][RESULT[2]].to_list() for n in ("0.02 + N(0, 0.1²)", "N(0, 0.1²)")]
 page.say(f"""A mean much smaller than the deviation may be most of z and cost little: epochs for tanh and relu are \
-{mild[0]} with 0.02, {mild[1]} with 0. Inputs: {"; ".join(f"{phi}, {v}" for phi, v in order.items())}. At one \
-rate larger inputs are larger steps: with sigmoid, raw pixels saturate {born["sigmoid", "raw, 0 to 16"]:.0%} of layer 1 and yet give a weight {ratio:.1f} \
-times the mean-square gradient of standardised ones, so standardising is no law of nature for a given rate.""")
+{mild[0]} with 0.02, {mild[1]} with 0. Inputs: {"; ".join(f"{phi}, {v}" for phi, v in order.items())}. At one rate \
+larger inputs are larger steps: with sigmoid, raw pixels saturate {born["sigmoid", "raw, 0 to 16"]:.0%} of layer 1 and \
+yet give a weight {ratio:.1f} times the mean-square gradient of standardised ones.""")
 page.write()
