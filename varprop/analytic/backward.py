@@ -27,8 +27,19 @@ from varprop.analytic.states import KnownLayer, LayerState
 Array = NDArray[np.float64]
 
 
-def backward(states: Sequence[KnownLayer | LayerState], start: Start) -> list[Gradients]:
-    """Return the gradients of every layer, first to last."""
+def backward(
+    states: Sequence[KnownLayer | LayerState], start: Start, aligned: Array | None = None
+) -> list[Gradients]:
+    """Return the gradients of every layer, first to last.
+
+    Parameters
+    ----------
+    states : sequence of KnownLayer or LayerState
+    start : Start
+    aligned : ndarray, optional
+        How much more than its share of the gradient lies along what arrives at the first random layer, shape (B,):
+        `GradientFluctuation.aligned`. Only layers without randomness below it need it.
+    """
     found: list[Gradients] = []
     known = [s for s in states if isinstance(s, KnownLayer)]
     random = [s for s in states if isinstance(s, LayerState)]
@@ -36,7 +47,7 @@ def backward(states: Sequence[KnownLayer | LayerState], start: Start) -> list[Gr
     for state in reversed(random):
         gradients, arriving = _through(state, arriving, start)
         found.append(gradients)
-    return known_gradients(known, arriving, start) + found[::-1]
+    return known_gradients(known, arriving, start, aligned) + found[::-1]
 
 
 def _through(state: LayerState, arriving: Arriving | None, start: Start) -> tuple[Gradients, Arriving]:

@@ -78,6 +78,8 @@ class GradientFluctuation:
         Shifts of the logarithms of the expected squares.
     weight_log_mean, weight_log_variance : ndarray
         Like the first two, for the mean square over entries of the weight gradient.
+    aligned : ndarray
+        S of the module's text: 1 where the gradient does not lean towards the pre-activations.
     inner : bool
         Whether a layer's slopes come into its own gradient: not at the last layer.
     reason : str
@@ -91,6 +93,7 @@ class GradientFluctuation:
     input: Array
     weight_log_mean: Array
     weight_log_variance: Array
+    aligned: Array
     inner: bool
     reason: str
 
@@ -226,6 +229,7 @@ def _corrections(state: LayerState, here: Fluctuation, total: _Pending, inner: b
         arriving,
         total.log_mean + own - 0.5 * own_variance,
         variance + own_variance + 2.0 * together,
+        total.aligned,
         inner,
         total.reason,
     )

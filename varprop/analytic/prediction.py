@@ -91,9 +91,10 @@ def predicted_entries(network: Network, order: str, share: float) -> list[dict[s
     """Return the entries of every layer, by quantity."""
     states = forward(network)
     head = start(network, states[-1])
-    gradients = backward(states, head)
     finite = forward_fluctuations(states)
     finite_gradients = backward_fluctuations(states, finite, head)
+    aligned = next((g.aligned for g in finite_gradients if g is not None), None)
+    gradients = backward(states, head, aligned)
     note = joined(head.reason, *(s.averages.reason for s in states if isinstance(s, LayerState)))
     tables: list[dict[str, Entry]] = []
     for state, here, gradient, there in zip(states, finite, gradients, finite_gradients, strict=True):
