@@ -28,6 +28,11 @@ mean then lies 1.5 in the logarithm above its median, and few draws decide it.""
 HEAVY_SHARE = 0.25
 """Part of a sum that one of many draws may have before the mean is not trusted."""
 
+HEAVY_BESIDE_CONTROL = 0.25
+"""Relative variance of a plain second moment from which the controlled mean beside it is not trusted. What control
+leaves of a mean is of second order in that spread, hence as skewed as its square: with relu, width 256 and 50 draws,
+intervals of the mean fail too often from about this spread on."""
+
 _SOME, _MANY = 20, 100
 
 
@@ -55,7 +60,7 @@ def estimates(plan: Plan, statistics: Statistics) -> pd.DataFrame:
     """
     network = plan.network
     table = _columns(plan, statistics)
-    heavy = _heavy(statistics)
+    heavy = _heavy(statistics, controlled=plan.estimator == "control")
     rows, logs, ratios = [], [], []
     batch = network.input.batch
     for number, layer in enumerate(network.layers, start=1):
@@ -172,7 +177,7 @@ def _reason(plan: Plan, row: dict[str, Any], tiny: bool, heavy: bool) -> str:
     return "heavy_tail" if heavy else ""
 
 
-def _heavy(statistics: Statistics) -> Any:
+def _heavy(statistics: Statistics, controlled: bool) -> Any:
     """Say of every layer and quantity whether few draws decide its mean, shape (depth, quantities)."""
     spread, positive = statistics.cells.sketch.upper_log_spreads()
     heavy = (positive >= _SOME) & (spread > HEAVY_LOG_VARIANCE)
@@ -180,6 +185,10 @@ def _heavy(statistics: Statistics) -> Any:
         heavy |= statistics.cells.largest_share() > HEAVY_SHARE
     heavy = heavy.reshape(statistics.depth, -1)
     own = heavy.copy()
+    if controlled:
+        plain = statistics.plain
+        wide = _variance(plain) > HEAVY_BESIDE_CONTROL * np.square(plain.mean)
+        heavy |= wide.reshape(heavy.shape)
     for name, quantity in QUANTITIES.items():
         # A mean or a ratio is as heavy as the second moment it is measured by; a fraction never is.
         scale = "preactivation_second_moment" if name == "correlation" else quantity.scale
