@@ -57,6 +57,8 @@ _HOME = {
         "read_study",
         "write_study",
     ),
+    "varprop.analytic.design": ("design_effects",),
+    "varprop.analytic.spread": ("gradient_ratio", "width_for_spread", "width_spread"),
     "varprop.analytic.mean_field.criticality": ("fixed_points",),
     "varprop.analytic.mean_field.curves": ("correlation_curve", "length_curve", "spectral_density"),
     "varprop.analytic.mean_field.edge": ("edge_of_chaos",),

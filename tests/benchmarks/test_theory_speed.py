@@ -11,7 +11,7 @@ from scipy.integrate import quad
 
 import varprop as vp
 
-NAMES = [
+NAMES = (
     "linear",
     "relu",
     "leaky_relu",
@@ -37,7 +37,7 @@ NAMES = [
     "gaussian",
     "squared_relu",
     "step",
-]
+)
 FIELDS = ("second_moment", "derivative_second_moment")
 LAYERS = 50
 
