@@ -144,6 +144,7 @@ def _floor(plan: Plan, statistics: Statistics, value: Any) -> Any:
     floor = statistics.rounding * by_layer
     program = compile_network(plan.network, plan.share, plan.histogram)
     units = np.array(plan.network.widths[1:]) * float(statistics.draws)
+    activations = [layer.activation for layer in plan.network.layers]
     for name, quantity in QUANTITIES.items():
         place = PLACE[name]
         if quantity.scale is not None:
@@ -157,6 +158,14 @@ def _floor(plan: Plan, statistics: Statistics, value: Any) -> Any:
         elif quantity.kind == "fraction" and plan.estimator == "plain":
             seen = units * (1 if name == "dead_fraction" else plan.network.input.batch)
             floor[:, place] = np.where(_possible(program, name), 0.5 / seen, 0.0)
+        elif name == "derivative_second_moment" and plan.estimator == "plain":
+            # With two slopes it is a fraction too: the share of units on the steeper side.
+            step = [
+                0.0 if n.slopes is None else abs(n.slopes[1] ** 2 - n.slopes[0] ** 2) for n in activations
+            ]
+            floor[:, place] = np.maximum(
+                floor[:, place], 0.5 * np.array(step) / (units * plan.network.input.batch)
+            )
     return floor.reshape(-1)
 
 
