@@ -19,7 +19,6 @@ PACKAGES = (
     "matplotlib",
     "seaborn",
     "jinja2",
-    "pydantic",
     "numba",
     "torch",
     "keras",
