@@ -42,7 +42,7 @@ RC: Mapping[Any, Any] = {
     "axes.spines.right": False,
     "axes.grid": True,
     "axes.axisbelow": True,
-    "axes.formatter.use_mathtext": True,
+    "axes.formatter.use_mathtext": False,  # a parser run for every tick label costs seconds a report
     "grid.color": RULE,
     "grid.linewidth": 0.6,
     "xtick.color": MUTED,
