@@ -112,6 +112,21 @@ def test_max_pool_of_white_noise():
     assert back["measured"] == pytest.approx(0.25, rel=0.02)
 
 
+@pytest.mark.parametrize(("shared", "kept"), [(False, 1 / 4), (True, 1.0)])
+def test_average_pool_keeps_what_its_sites_share(shared, kept):
+    """Of 2 × 2 independent sites an average keeps a quarter of the second moment, of equal ones all of it."""
+    noise = torch.randn(64, 3, 8, 8, generator=torch.Generator().manual_seed(3))
+    inputs = noise[:, :, ::2, ::2].repeat_interleave(2, 2).repeat_interleave(2, 3) if shared else noise
+    model = lambda: nn.Sequential(nn.Conv2d(3, 48, 1, bias=False), nn.AvgPool2d(2))  # noqa: E731
+    table = audit(model, inputs, draws=40)
+    rows = table[table["quantity"].isin(["preactivation_second_moment", "activation_second_moment"])]
+    pooled = rows[rows["module"] == "1"].iloc[0]
+    level = float(inputs.square().mean()) * 3 / (3 * 3)  # default bound 1/sqrt(fan_in): variance 1/(3 fan_in)
+    assert pooled["predicted"] == pytest.approx(level * kept, rel=0.03)
+    assert pooled["measured"] == pytest.approx(pooled["predicted"], rel=0.1)
+    assert pooled["order"] == "approximate"
+
+
 def test_dropout_in_training():
     table = audit(
         lambda: nn.Sequential(nn.Linear(64, 64), nn.Dropout(0.5), nn.Linear(64, 64)),

@@ -49,8 +49,21 @@ def max_pool_back(node: Node, gradient: Array, inputs: list[Signal], facts: Fact
 
 
 def average_pool(node: Node, inputs: list[Signal], facts: Facts) -> Signal | None:
-    """No rule forward: what an average keeps is the correlation of sites alone, (1 + (k - 1) rho)/k."""
-    return None
+    """Average over a window: of k sites with normalised second moment rho, (1 + (k - 1) rho)/k of E h² is kept."""
+    before = inputs[0]
+    count = _count(node, before)
+    correlation = facts.measured.get((node.index, "site_correlation"))
+    if count is None or correlation is None:
+        return None
+    kept = (1 + (count - 1) * min(max(correlation, -1 / max(count - 1, 1)), 1.0)) / count
+    return Signal(
+        _coarse(before.second, node) * kept,
+        _coarse(before.mean, node),
+        node.shape,
+        order="approximate",
+        mean_order=before.mean_order,
+        why=reasons(before.why, _EQUAL),
+    )
 
 
 def average_pool_back(node: Node, gradient: Array, inputs: list[Signal], facts: Facts) -> Array | None:
