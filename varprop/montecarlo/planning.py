@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from varprop._validation import InputError, check_integer, check_one_of, check_real
 from varprop.montecarlo.blocks import SMALLEST_BLOCK, Plan
+from varprop.montecarlo.choice import choose, choose_estimator
 from varprop.montecarlo.costs import default_block_size
 from varprop.montecarlo.normals import kernels_available
 
@@ -31,12 +32,11 @@ def make_plan(
 ) -> Plan:
     """Make every choice that a simulation of `network` leaves open; see `simulate_network`."""
     from varprop.activations import DEFAULT_SHARE
-    from varprop.montecarlo import samplers
 
     check_one_of("sampler", sampler, SAMPLERS)
     check_one_of("estimator", estimator, ESTIMATORS)
-    estimator = samplers.choose_estimator(network, sampler, estimator)
-    chosen = samplers.choose(network, sampler, estimator)
+    estimator = choose_estimator(network, sampler, estimator)
+    chosen = choose(network, sampler, estimator)
     if compiled and not kernels_available():
         raise InputError("compiled", True, "false, or the extra: pip install 'varprop[fast]'")
     return Plan(

@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from varprop._validation import InputError, check_one_of, described
-from varprop.montecarlo.control import why_no_control
 from varprop.montecarlo.heap import keep_freed_memory
 from varprop.montecarlo.normals import Noise
-from varprop.montecarlo.samplers.chain import run_chain, why_not_chain
-from varprop.montecarlo.samplers.conditional import FAMILIES, ConditionalMaps
+from varprop.montecarlo.samplers.chain import run_chain
+from varprop.montecarlo.samplers.conditional import ConditionalMaps
 from varprop.montecarlo.samplers.dense import DenseMaps
 from varprop.montecarlo.samplers.program import (
     bytes_per_draw,
@@ -28,71 +26,13 @@ from varprop.montecarlo.statistics import NAMES, ROUNDING_DOUBLE, ROUNDING_SINGL
 
 if TYPE_CHECKING:
     from varprop.montecarlo.blocks import Block, Plan
-    from varprop.spec import Network
 
 Array = NDArray[Any]
 
-__all__ = ["choose", "choose_estimator", "sample_block", "working_bytes"]
+__all__ = ["sample_block", "working_bytes"]
 
 # Value, exponent and what summarising them holds at a time.
 _BYTES_PER_VALUE = 8 * 12
-
-
-def choose(network: Network, sampler: str, estimator: str = "plain") -> str:
-    """Return the sampler to use: the one asked for if it is exact here, or for ``auto`` the cheapest exact one.
-
-    Raises
-    ------
-    InputError
-        If the assumptions of the sampler or the estimator fail for this network.
-    """
-    check_one_of("sampler", sampler, ("auto", "dense", "conditional", "chain"))
-    if estimator == "control":
-        refusal = why_no_control(network)
-        if refusal:
-            raise InputError("estimator", described("control"), f"plain, because {refusal}")
-        if sampler not in ("auto", "conditional"):
-            raise InputError("sampler", described(sampler), "conditional for the control estimator")
-        return "conditional"
-    if sampler == "chain":
-        refusal = why_not_chain(network)
-        if refusal:
-            raise InputError("sampler", described("chain"), f"conditional or dense, because {refusal}")
-        return sampler
-    refusal = why_not_conditional(network)
-    if sampler == "conditional" and refusal:
-        raise InputError("sampler", described("conditional"), f"dense, because {refusal}")
-    if sampler != "auto":
-        return sampler
-    if refusal:
-        return "dense"
-    from varprop.montecarlo.costs import draw_seconds
-
-    return min(("conditional", "dense"), key=lambda name: draw_seconds(network, name))
-
-
-def choose_estimator(network: Network, sampler: str, estimator: str) -> str:
-    """Return the estimator to use: for ``auto`` the control one wherever it holds, the plain one elsewhere.
-
-    A single layer is measured plainly: given its input, its conditional expectations are the formulas themselves,
-    and nothing would be tested.
-    """
-    if estimator != "auto":
-        return estimator
-    holds = network.depth > 1 and sampler in ("auto", "conditional") and not why_no_control(network)
-    return "control" if holds else "plain"
-
-
-def why_not_conditional(network: Network) -> str:
-    """Return why the conditional sampler is not exact for a network, or an empty text."""
-    for number, layer in enumerate(network.layers, start=1):
-        law = network.weight_law(number)
-        if law.family not in FAMILIES:
-            return (
-                f"layer {number} has {layer.weights.name} weights, and the conditional sampler needs "
-                "independent normal, Haar-orthogonal or constant ones"
-            )
-    return ""
 
 
 def working_bytes(plan: Plan) -> int:
