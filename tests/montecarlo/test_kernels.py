@@ -7,8 +7,8 @@ import pytest
 
 pytest.importorskip("numba")
 
-from varprop.montecarlo.blocks import run_block
 from varprop.montecarlo.estimates import estimates
+from varprop.montecarlo.execution import run_block
 from varprop.montecarlo.histograms import count
 from varprop.montecarlo.normals import Noise, kernels_available
 from varprop.montecarlo.planning import make_plan

@@ -19,7 +19,6 @@ from varprop._random import generator
 if TYPE_CHECKING:
     import numpy as np
 
-    from varprop.montecarlo.statistics import Statistics
     from varprop.spec import Network
 
 SMALLEST_BLOCK = 4
@@ -113,16 +112,3 @@ class Plan:
         """Return the SHA-256 of `facts` and the number of draws, in hexadecimal."""
         text = json.dumps({**self.facts(), "draws": self.draws}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
-
-
-def run_block(plan: Plan, block: Block) -> Statistics:
-    """Draw the networks of one block and return their statistics.
-
-    The work runs on one BLAS thread wherever it runs: a matrix product may round differently on two
-    threads, and parallel blocks use the cores better.
-    """
-    from varprop.montecarlo import samplers
-    from varprop.montecarlo.threads import single_blas_thread
-
-    with single_blas_thread():
-        return samplers.sample_block(plan, block)

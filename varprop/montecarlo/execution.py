@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from varprop._validation import InputError
-from varprop.montecarlo.blocks import Block, Plan, run_block
+from varprop.montecarlo.blocks import Block, Plan
 from varprop.montecarlo.executors import check_sendable, window_of
 from varprop.montecarlo.pools import ProcessPool
 
@@ -38,6 +38,19 @@ class BlockError(RuntimeError):
 
 class WorkerError(RuntimeError):
     """Worker processes died again and again, or the pool they belong to is gone."""
+
+
+def run_block(plan: Plan, block: Block) -> Statistics:
+    """Draw the networks of one block and return their statistics.
+
+    The work runs on one BLAS thread wherever it runs: a matrix product may round differently on two
+    threads, and parallel blocks use the cores better.
+    """
+    from varprop.montecarlo import samplers
+    from varprop.montecarlo.threads import single_blas_thread
+
+    with single_blas_thread():
+        return samplers.sample_block(plan, block)
 
 
 def measured_block(plan: Plan, block: Block, attempt: int) -> Result:
