@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from varprop._validation import InputError
 from varprop.montecarlo.blocks import Block, Plan
 from varprop.montecarlo.executors import check_sendable, window_of
-from varprop.montecarlo.pools import ProcessPool
+from varprop.montecarlo.pools import Here, ProcessPool
 
 if TYPE_CHECKING:
     from varprop.montecarlo.progress import Progress
@@ -29,6 +29,7 @@ Result: TypeAlias = "tuple[Statistics, float]"
 ATTEMPTS = 3
 """How often a block is tried whose worker dies; an exception of the block itself is never retried."""
 
+_MARK = "raised by the block itself"
 _KILLED = frozenset({"KilledWorker", "FutureCancelledError", "TerminatedWorkerError"})
 
 
@@ -59,7 +60,11 @@ def measured_block(plan: Plan, block: Block, attempt: int) -> Result:
     `attempt` is unused here; it makes a repeated call a new one for schedulers that know calls by arguments.
     """
     start = time.perf_counter()
-    return run_block(plan, block), time.perf_counter() - start
+    try:
+        return run_block(plan, block), time.perf_counter() - start
+    except BaseException as error:
+        error.add_note(_MARK)
+        raise
 
 
 @dataclass
@@ -188,10 +193,10 @@ class _Run:
                 if self.store is not None:
                     self.store.put(self.plans[job.case], job.block, job.result, seconds)
                 self._tell(job, seconds)
-            elif _is_death(error):
-                lost.append((job, error))
             elif isinstance(error, InputError):
                 raise error
+            elif _is_death(error) or not self._of_the_block(error):
+                lost.append((job, error))
             else:
                 raise BlockError(f"{self._name(job)} failed: {type(error).__name__}: {error}") from error
         return lost
@@ -211,6 +216,13 @@ class _Run:
             ) from error
         for job, _ in lost:
             self._submit(job)
+
+    def _of_the_block(self, error: BaseException) -> bool:
+        """Say whether an error arose in the block, or in an executor that is not ours.
+
+        Dask's futures, for one, may answer the loss of a worker with a ValueError of their own.
+        """
+        return isinstance(self.executor, Here | ProcessPool) or _MARK in getattr(error, "__notes__", ())
 
     def _name(self, job: _Job) -> str:
         plan = self.plans[job.case]
