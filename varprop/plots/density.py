@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from varprop._validation import InputError
+from varprop.plots.frames import current_axes
 from varprop.plots.labels import label
 from varprop.plots.style import INK, MUTED, Look, looks
 
@@ -72,10 +73,7 @@ def density(
     InputError
         If neither table knows this case and layer.
     """
-    if ax is None:
-        import matplotlib.pyplot as plt
-
-        ax = plt.gca()
+    ax = current_axes(ax)
     law = _laws(predicted).get((case, layer))
     measured = _measured(simulated).get((case, layer))
     if law is None and measured is None:

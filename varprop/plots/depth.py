@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from varprop._validation import check_one_of
-from varprop.plots.frames import bare
+from varprop.plots.frames import bare, current_axes
 from varprop.plots.labels import label
 from varprop.plots.scales import LogScale, decades
 from varprop.plots.style import MUTED, Look, looks
@@ -62,10 +62,7 @@ def by_depth(
         If `quantity` is unknown.
     """
     facts = QUANTITIES[check_one_of("quantity", quantity, QUANTITIES)]
-    if ax is None:
-        import matplotlib.pyplot as plt
-
-        ax = plt.gca()
+    ax = current_axes(ax)
     theory = dict(_series(predicted, quantity))
     measured = dict(_series(simulated, quantity))
     cases = list(dict.fromkeys([*theory, *measured]))

@@ -1,4 +1,4 @@
-"""What the figures read of a table."""
+"""What every figure starts with: a bare table, and axes to draw on."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
 
 
 def bare(frame: pd.DataFrame) -> pd.DataFrame:
@@ -13,3 +14,21 @@ def bare(frame: pd.DataFrame) -> pd.DataFrame:
     copy = frame.copy(deep=False)
     copy.attrs = {}
     return copy
+
+
+def current_axes(ax: Axes | None) -> Axes:
+    """Return `ax`, or matplotlib's current axes if none are given."""
+    if ax is not None:
+        return ax
+    import matplotlib.pyplot as plt
+
+    return plt.gca()
+
+
+def new_axes(ax: Axes | None, size: tuple[float, float], layout: str | None = None) -> Axes:
+    """Return `ax`, or the axes of a new figure of `size` inches if none are given."""
+    if ax is not None:
+        return ax
+    import matplotlib.pyplot as plt
+
+    return plt.subplots(figsize=size, layout=layout)[1]

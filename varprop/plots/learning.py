@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from varprop.plots.frames import new_axes
 from varprop.plots.labels import label
 from varprop.plots.style import MUTED, PALETTE, looks
 
@@ -17,14 +18,6 @@ if TYPE_CHECKING:
 
 BAND = (0.1, 0.5, 0.9)
 """Quantiles over runs that a band and its middle line show."""
-
-
-def _axes(ax: Axes | None) -> Axes:
-    if ax is not None:
-        return ax
-    import matplotlib.pyplot as plt
-
-    return plt.subplots(figsize=(5.6, 3.6), layout="constrained")[1]
 
 
 def learning_curves(
@@ -53,7 +46,7 @@ def learning_curves(
         A level to mark, such as ln 2.
     ax : Axes, optional
     """
-    ax = _axes(ax)
+    ax = new_axes(ax, (5.6, 3.6), "constrained")
     rows = history[history["split"] == split]
     styles = looks(rows[by].astype(str))
     for name, group in rows.groupby(by, sort=False):
@@ -92,7 +85,7 @@ def decision_regions(
         0 or 1.
     ax : Axes, optional
     """
-    ax = _axes(ax)
+    ax = new_axes(ax, (5.6, 3.6), "constrained")
     regions = (np.asarray(logits) > 0).reshape(axis.size, axis.size)
     ax.contourf(axis, axis, regions, levels=[-0.5, 0.5, 1.5], colors=[PALETTE[5], PALETTE[1]], alpha=0.4)
     for value, marker, color in ((0, "o", PALETTE[0]), (1, "^", PALETTE[3])):
@@ -110,7 +103,7 @@ def final_losses(
     What to see: a level stretch at the bottom is the share of starts that succeed; the steps above it are the
     places where others got stuck.
     """
-    ax = _axes(ax)
+    ax = new_axes(ax, (5.6, 3.6), "constrained")
     styles = looks(final[by].astype(str))
     for name, group in final.groupby(by, sort=False):
         losses = np.sort(group[value].to_numpy(dtype=float))
@@ -137,7 +130,7 @@ def bars_by_group(
 
     What to see: where two intervals do not overlap, the groups differ for certain.
     """
-    ax = _axes(ax)
+    ax = new_axes(ax, (5.6, 3.6), "constrained")
     names = names or {}
     place = np.arange(len(estimates))
     ax.bar(place, estimates, color=[colors[i % len(colors)] for i in range(len(estimates))], width=0.6)
@@ -163,7 +156,7 @@ def components(
     names : mapping from source to shown name, optional
     ax : Axes, optional
     """
-    ax = _axes(ax)
+    ax = new_axes(ax, (5.6, 3.6), "constrained")
     sources = ("start", "order", "interaction")
     groups, names = list(dict.fromkeys(frame[by])), names or {}
     for number, source in enumerate(sources):

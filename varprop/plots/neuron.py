@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from varprop.plots.density import Measured, density
+from varprop.plots.frames import current_axes
 from varprop.plots.labels import label
 from varprop.plots.style import INK, Look, looks
 
@@ -45,10 +46,7 @@ def densities_together(
     ax : Axes, optional
         Where to draw; the current axes otherwise.
     """
-    if ax is None:
-        import matplotlib.pyplot as plt
-
-        ax = plt.gca()
+    ax = current_axes(ax)
     styles, names = looks(cases), names or {}
     for case in cases:
         density(predicted, simulated, case=case, layer=layer, look=styles[case], reach=reach, ax=ax)
@@ -93,10 +91,7 @@ def activation_over_density(
     Axes
         Of the curve.
     """
-    if ax is None:
-        import matplotlib.pyplot as plt
-
-        ax = plt.gca()
+    ax = current_axes(ax)
     density(predicted, simulated, case=case, layer=layer, tails=tails, look=look, reach=reach, ax=ax)
     low, high = ax.get_xlim()
     front = ax.twinx()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from varprop.plots.frames import bare
+from varprop.plots.frames import bare, current_axes
 from varprop.plots.scales import LogScale, decades, log_tick
 from varprop.plots.style import MUTED, RULE, VERDICT_COLORS
 from varprop.results.schema import QUANTITIES
@@ -42,7 +42,7 @@ def parity(compared: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     -------
     Axes
     """
-    ax = ax if ax is not None else _current()
+    ax = current_axes(ax)
     compared = bare(compared)
     rows = compared[compared["quantity"].isin(_POSITIVE)]
     rows = rows[rows["predicted"].notna() & rows["measured"].notna()]
@@ -86,7 +86,7 @@ def agreement(compared: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     -------
     Axes
     """
-    ax = ax if ax is not None else _current()
+    ax = current_axes(ax)
     compared = bare(compared)
     rows = compared[compared["difference"].notna() & (compared["margin"] > 0)]
     present = [q for q in QUANTITIES if (rows["quantity"] == q).any()]
@@ -129,9 +129,3 @@ def _scatter(ax: Axes, x: np.ndarray, y: np.ndarray, verdicts: np.ndarray, size:
                 rasterized=len(x) > MANY,
                 zorder=3 if verdict == "differs" else 2,
             )
-
-
-def _current() -> Axes:
-    import matplotlib.pyplot as plt
-
-    return plt.gca()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from varprop.plots.frames import new_axes
 from varprop.plots.labels import label
 from varprop.plots.style import INK, MUTED, PALETTE
 
@@ -16,21 +17,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def _axes(ax: Axes | None) -> Axes:
-    if ax is not None:
-        return ax
-    import matplotlib.pyplot as plt
-
-    return plt.subplots(figsize=(4.6, 3.6))[1]
-
-
 def length_map(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Draw the length map, the diagonal and the cobweb of a table by `varprop.length_curve`.
 
     What to see: the path climbs or falls to where the map crosses the diagonal; the flatter the crossing, the
     faster it gets there.
     """
-    ax = _axes(ax)
+    ax = new_axes(ax, (4.6, 3.6))
     curve = frame[frame["curve"] == "map"]
     path = frame[frame["curve"] == "path"]
     top = float(curve["q"].max())
@@ -48,7 +41,7 @@ def correlation_map(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     What to see: where the curve meets the diagonal is the correlation that any two inputs end with; at the
     right edge its slope is chi_1, the gradient's growth per layer.
     """
-    ax = _axes(ax)
+    ax = new_axes(ax, (4.6, 3.6))
     ax.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9, linestyle=(0, (3, 2)), label="unchanged")
     ax.plot(frame["correlation"], frame["next_correlation"], color=PALETTE[0], label="correlation map")
     ax.set(xlabel="correlation of two inputs in this layer", ylabel="in the next layer", xlim=(0, 1))
@@ -69,7 +62,7 @@ def phase_map(frame: pd.DataFrame, ax: Axes | None = None, longest: float = 100.
     longest : float
         Depth scale at which the colour saturates, in layers.
     """
-    ax = _axes(ax)
+    ax = new_axes(ax, (4.6, 3.6))
     table = frame.pivot_table(index="bias_variance", columns="weight_variance", values="xi_c", dropna=False)
     depth = np.ma.masked_invalid(np.clip(table.to_numpy(dtype=float), None, longest))
     x, y = table.columns.to_numpy(dtype=float), table.index.to_numpy(dtype=float)
@@ -101,7 +94,7 @@ def spectrum(frame: pd.DataFrame, measured: np.ndarray | None = None, ax: Axes |
         Singular values of drawn networks; exact zeros are left out, as the theory's atom is.
     ax : Axes, optional
     """
-    ax = _axes(ax)
+    ax = new_axes(ax, (4.6, 3.6))
     if measured is not None:
         values = np.asarray(measured, dtype=float).ravel()
         alive = values[values > 1e-9 * values.max()]
@@ -137,7 +130,7 @@ def fan(
         Which rows of both tables to draw; all by default.
     ax : Axes, optional
     """
-    ax = _axes(ax)
+    ax = new_axes(ax, (4.6, 3.6))
     for column, wanted in (("case", case), ("quantity", quantity)):
         if wanted is not None:
             frame = frame[frame[column] == wanted]
