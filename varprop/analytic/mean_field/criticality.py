@@ -228,9 +228,6 @@ def correlation_fixed_point(length: LengthMap, q: float) -> tuple[float, float, 
     if math.isnan(chi) or chi <= 1 + TOUCH:
         return 1.0, chi, ""
     moments = phi.moments(q, fields=("mean", "second_moment"))
-    # The bias variance that makes this q fixed; at a true fixed point it is sigma_b² itself, to rounding.
-    total = length.bias_variance if length.bias_variance > 0 else 0.0
-    square = float(moments.second_moment)
 
     def excess(log_gap: float) -> float:
         """C(c) - c times q, with 1 - c = exp(log_gap)."""
@@ -239,7 +236,7 @@ def correlation_fixed_point(length: LengthMap, q: float) -> tuple[float, float, 
         # E phi² - E phi phi = E (phi(u) - phi(v))²/2, which keeps its digits where the two inputs merge.
         return q * gap - sw2 * float(pair.squared_difference) / 2
 
-    if total == 0 and float(moments.mean) ** 2 <= 1e-30 * square:
+    if length.bias_variance == 0 and float(moments.mean) ** 2 <= 1e-30 * float(moments.second_moment):
         c_star, gap = 0.0, 1.0
     else:
         lowest = math.log(1e-13)
