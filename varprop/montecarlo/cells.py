@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from varprop.montecarlo.scaled import logarithm, normalized, shifted
+from varprop.montecarlo.scaled import Power, logarithm, normalized, shifted
 from varprop.montecarlo.sketch import Sketch, ranked
 
 Array = NDArray[Any]
@@ -40,7 +40,7 @@ class Moments:
     exponent: Array
 
     @classmethod
-    def of(cls, value: Array, exponent: Array | int = 0) -> Moments:
+    def of(cls, value: Array, exponent: Power = 0) -> Moments:
         """Return the moments over axis 0 of ``value · 2**exponent``; what is not finite is left out."""
         known = np.isfinite(value)
         mantissa, power = normalized(np.where(known, value, 0.0), exponent)

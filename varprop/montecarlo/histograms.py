@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from varprop.montecarlo.scaled import Power
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -49,7 +51,7 @@ def grid(exponent: int) -> Array:
     return np.concatenate([[-np.inf], -positive[::-1], positive, [np.inf]])
 
 
-def count(z: Array, exponent: int, shift: Array | None = None, compiled: bool = False) -> Array:
+def count(z: Array, exponent: int, shift: Power = 0, compiled: bool = False) -> Array:
     """Count pre-activations on the grid.
 
     Parameters
@@ -58,8 +60,7 @@ def count(z: Array, exponent: int, shift: Array | None = None, compiled: bool = 
         Pre-activations, each draw in units of ``2**shift``.
     exponent : int
         The layer's expected size.
-    shift : array of int, shape (draws,), optional
-        Default 0.
+    shift : array of int, shape (draws,), or 0
     compiled : bool
         Whether numba does the counting (extra ``fast``); the counts are the same.
 
@@ -67,31 +68,41 @@ def count(z: Array, exponent: int, shift: Array | None = None, compiled: bool = 
     -------
     array of int64, shape (BINS,)
     """
-    if shift is not None and np.any(shift):
+    if not isinstance(shift, int):
         rows = zip(z, shift, strict=True)
-        return sum(
-            (count(row, exponent - int(s), None, compiled) for row, s in rows), np.zeros(BINS, np.int64)
-        )
+        return sum((count(row, exponent - int(s), 0, compiled) for row, s in rows), np.zeros(BINS, np.int64))
     words = z.reshape(-1).view(np.uint32)
     if compiled:
         from varprop.montecarlo.kernels import count_keys
 
         tables = np.zeros((4, _KEYS), np.int64)
         count_keys(words, np.uint32(_SHIFT), tables)
-        both = tables.sum(axis=0).reshape(2, -1)
+        both = tables.sum(axis=0)
     else:
-        both = np.bincount(np.right_shift(words, np.uint32(_SHIFT)), minlength=_KEYS).reshape(2, -1)
+        both = np.bincount(_keys(words), minlength=_KEYS)
     # Bin 0 of a side collects everything nearer to zero, the last one everything beyond the grid.
     first = (exponent - OCTAVES + _BIAS) * PARTS
-    places = np.clip(np.array([0, first, first + SIDE]), 0, both.shape[1])
-    inner, outer = int(places[1]), int(places[2])
+    inner, outer = (min(max(place, 0), _KEYS // 2) for place in (first, first + SIDE))
     result = np.zeros(BINS, np.int64)
-    result[SIDE + 1] = both[:, :inner].sum()
     offset = inner - first if inner >= first else 0
-    for side, into in ((both[0], result[SIDE + 2 :]), (both[1], result[SIDE::-1])):
+    for side, into in ((both[: _KEYS // 2], result[SIDE + 2 :]), (both[_KEYS // 2 :], result[SIDE::-1])):
+        result[SIDE + 1] += side[:inner].sum()
         into[offset : offset + outer - inner] = side[inner:outer]
         into[SIDE] += side[outer:].sum()
     return result
+
+
+def _keys(words: Array) -> Array:
+    """Return the words' leading bits as indices, in any order: two words at a time spare a conversion."""
+    if words.size % 2:
+        return np.right_shift(words, np.uint32(_SHIFT))
+    pairs = words.view(np.uint64)
+    keys = np.empty(words.size, np.uint64)
+    upper, lower = keys[: pairs.size], keys[pairs.size :]
+    np.right_shift(pairs, np.uint64(32 + _SHIFT), out=upper)
+    np.left_shift(pairs, np.uint64(32), out=lower)
+    np.right_shift(lower, np.uint64(32 + _SHIFT), out=lower)
+    return keys.view(np.int64)
 
 
 @dataclass(frozen=True, eq=False)

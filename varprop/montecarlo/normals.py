@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
-# Pairs per pass: 8 arrays of 64 kB stay in the second-level cache; below 8k pairs the calls cost more than the work.
-_PAIRS = 1 << 14
+# Pairs per pass: 8 arrays of 128 kB stay in the second-level cache; below 8k pairs the calls cost more than the work.
+_PAIRS = 1 << 15
 _STEP = np.float32(2.0**-32)
 _HALF = np.float32(2.0**-33)
 _TURN = np.float32(2.0 * math.pi * 2.0**-32)

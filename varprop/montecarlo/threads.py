@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -10,6 +11,14 @@ from typing import Any
 _lock = threading.Lock()
 _users = 0
 _limit: Any = None
+
+
+@functools.cache
+def _controller() -> Any:
+    """Find the libraries once: NumPy's is there from the start, and looking costs milliseconds."""
+    from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
+
+    return ThreadpoolController()
 
 
 @contextlib.contextmanager
@@ -27,9 +36,7 @@ def single_blas_thread() -> Iterator[None]:
     global _users, _limit
     with _lock:
         if _users == 0:
-            from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
-            _limit = threadpool_limits(limits=1, user_api="blas")
+            _limit = _controller().limit(limits=1, user_api="blas")
         _users += 1
     try:
         yield

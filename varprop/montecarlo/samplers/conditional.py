@@ -36,6 +36,7 @@ from numpy.typing import NDArray
 from varprop.montecarlo.normals import Noise
 from varprop.montecarlo.samplers.factors import Factors, factor, triangular
 from varprop.montecarlo.samplers.haar import haar_map
+from varprop.montecarlo.samplers.products import inner, times
 from varprop.montecarlo.samplers.program import Step
 from varprop.montecarlo.samplers.reductions import Columns, dot
 
@@ -165,17 +166,17 @@ class GaussianMap:
 
     def forward(self) -> Array:
         """Return W X."""
-        return np.matmul(self.g, self.factors.r * self.g.dtype.type(self.std))  # type: ignore[no-any-return]
+        return times(self.g, self.factors.r * self.g.dtype.type(self.std))
 
     def backward(self, columns: Columns) -> Array:
         """Return Wᵀ delta."""
         delta = columns.array
         std = delta.dtype.type(self.std)
         r = triangular(columns) * std
-        fresh = np.matmul(self.noise.normal((self.shape[0], self.shape[1], r.shape[1])), r)
-        along = np.matmul(self.g.swapaxes(-1, -2), delta) * std - self.factors.project(fresh)
+        fresh = times(self.noise.normal((self.shape[0], self.shape[1], r.shape[1])), r)
+        along = inner(self.g, delta) * std - self.factors.project(fresh)
         fresh += self.factors.expand(along)
-        return fresh  # type: ignore[no-any-return]
+        return fresh
 
 
 def random_numbers(step: Step, batch: int) -> int:

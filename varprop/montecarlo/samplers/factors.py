@@ -13,18 +13,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from varprop.montecarlo.samplers.products import diagonal, inner, times
 from varprop.montecarlo.samplers.reductions import Columns
 
 Array = NDArray[Any]
 
 _LEAST_PART = 1e-3
+_SMALL = 8
 # With sums in single precision: relative errors of distances stay below about 1e-6.
 _ENOUGH = 0.3
 
 
 @dataclass(frozen=True, eq=False)
 class Factors:
-    """X = Q R for every draw, with Q = X C⁻¹ L⁻ᵀ left unformed after Cholesky.
+    """X = Q R for every draw, with Q = X L⁻ᵀ left unformed after Cholesky.
 
     Attributes
     ----------
@@ -34,7 +36,7 @@ class Factors:
     q : array of shape (draws or 1, n, k) or None
         Householder's orthonormal columns.
     inverse : array of float64, shape (draws or 1, k, B) or None
-        L⁻¹ C⁻¹, so that Qᵀ v = inverse Xᵀ v. Zero columns of X are zero columns of Q, which then is not quite
+        L⁻¹, so that Qᵀ v = inverse Xᵀ v. Zero columns of X are zero columns of Q, which then is not quite
         orthonormal; nothing is ever projected on them.
     """
 
@@ -46,33 +48,28 @@ class Factors:
     def project(self, v: Array) -> Array:
         """Return Qᵀ v, float64."""
         if self.q is not None:
-            result: Array = np.matmul(self.q.swapaxes(-1, -2), v).astype(np.float64)
-            return result
+            return inner(self.q, v).astype(np.float64)
         assert self.inverse is not None
-        return np.matmul(self.inverse, np.matmul(self.x.swapaxes(-1, -2), v))  # type: ignore[no-any-return]
+        return np.matmul(self.inverse, inner(self.x, v))  # type: ignore[no-any-return]
 
     def expand(self, c: Array) -> Array:
         """Return Q c in the precision of X."""
         dtype = self.x.dtype
         if self.q is not None:
-            return np.matmul(self.q, c.astype(dtype))  # type: ignore[no-any-return]
+            return times(self.q, c.astype(dtype))
         assert self.inverse is not None
-        inner = np.matmul(self.inverse.swapaxes(-1, -2), c).astype(dtype)
-        return np.matmul(self.x, inner)  # type: ignore[no-any-return]
+        return times(self.x, np.matmul(self.inverse.swapaxes(-1, -2), c).astype(dtype))
 
 
 def factor(columns: Columns) -> Factors:
     """Return factors of columns of shape (draws, n, B), B <= n."""
     x = columns.distinct
-    lower, length = _cholesky(columns)
+    lower, used = _cholesky(columns)
     if lower is None:
         q, r = np.linalg.qr(x.astype(np.float64, copy=False))
-        r *= (length > 0)[:, None, :]
-        return Factors(x, r.astype(x.dtype, copy=False), q=q.astype(x.dtype, copy=False))
-    r = (lower.swapaxes(-1, -2) * length[:, None, :]).astype(x.dtype)
-    inverse_length = np.divide(1.0, length, out=np.zeros_like(length), where=length > 0)
-    inverse = np.linalg.inv(lower) * inverse_length[:, None, :]
-    return Factors(x, r, inverse=inverse)
+        return Factors(x, _masked(r, used).astype(x.dtype, copy=False), q=q.astype(x.dtype, copy=False))
+    r = _masked(lower.swapaxes(-1, -2), used).astype(x.dtype, order="C")
+    return Factors(x, r, inverse=_masked(_inverse(lower), used))
 
 
 def factor_double(x: Array) -> tuple[Array, Array]:
@@ -91,34 +88,54 @@ def triangular(columns: Columns) -> Array:
     x = columns.array
     if x.shape[1] <= x.shape[2]:
         return x
-    lower, length = _cholesky(columns)
+    lower, used = _cholesky(columns)
     if lower is None:
-        r = np.asarray(np.linalg.qr(x.astype(np.float64, copy=False), mode="r")) * (length > 0)[:, None, :]
+        r = np.asarray(np.linalg.qr(x.astype(np.float64, copy=False), mode="r"))
     else:
-        r = lower.swapaxes(-1, -2) * length[:, None, :]
-    return r.astype(x.dtype, copy=False)
+        r = lower.swapaxes(-1, -2)
+    return _masked(r, used).astype(x.dtype, order="C", copy=False)
+
+
+def _masked(matrix: Array, used: Array) -> Array:
+    """Return the matrices with the columns that are not used exactly zero."""
+    return matrix if used.all() else matrix * used[:, None, :]
 
 
 def _cholesky(columns: Columns) -> tuple[Array | None, Array]:
-    """Return the lower factor of the columns' cosines, None if it is not accurate, and the columns' lengths."""
+    """Return the columns' lower factor, None if it is not accurate, and which columns are not zero."""
     single = columns.array.dtype == np.float32
-    lower, length = _scaled_cholesky(columns.gram, _ENOUGH if single else _LEAST_PART)
+    lower, used = _accurate_cholesky(columns.gram, _ENOUGH if single else _LEAST_PART)
     if lower is None and single:
-        lower, length = _scaled_cholesky(columns.exact_gram, _LEAST_PART)
-    return lower, length
+        lower, used = _accurate_cholesky(columns.exact_gram, _LEAST_PART)
+    return lower, used
 
 
-def _scaled_cholesky(products: Array, least: float) -> tuple[Array | None, Array]:
-    length = np.sqrt(np.maximum(np.diagonal(products, axis1=1, axis2=2), 0.0))
-    inverse = np.divide(1.0, length, out=np.zeros_like(length), where=length > 0)
-    cosine = products * inverse[:, :, None]
-    cosine *= inverse[:, None, :]
-    places = np.arange(products.shape[1])
-    cosine[:, places, places] = 1.0
-    if not np.isfinite(cosine).all():
-        return None, length
+def _inverse(lower: Array) -> Array:
+    """Return the inverses of lower triangular matrices, by halves: half of what inverting them as any matrix costs."""
+    draws, size, _ = lower.shape
+    if size <= _SMALL or size % 2:
+        return np.linalg.inv(lower)
+    half = size // 2
+    corners = _inverse(np.concatenate([lower[:, :half, :half], lower[:, half:, half:]]))
+    result = np.zeros_like(lower)
+    result[:, :half, :half], result[:, half:, half:] = corners[:draws], corners[draws:]
+    result[:, half:, :half] = -corners[draws:] @ (lower[:, half:, :half] @ corners[:draws])
+    return result
+
+
+def _accurate_cholesky(products: Array, least: float) -> tuple[Array | None, Array]:
+    own = diagonal(products)
+    used = own > 0
+    # No inner product is larger than the larger of the two squared lengths.
+    if not own.max() < np.inf:
+        return None, used
+    if not used.all():
+        own = np.where(used, own, 1.0)
+        products = products.copy()
+        diagonal(products)[...] = own
     try:
-        lower = np.linalg.cholesky(cosine)
+        lower = np.linalg.cholesky(products)
     except np.linalg.LinAlgError:
-        return None, length
-    return (None if lower[:, places, places].min() < least else lower), length
+        return None, used
+    parts = diagonal(lower)
+    return (lower if (parts * parts >= least**2 * own).all() else None), used

@@ -11,8 +11,8 @@ from varprop.montecarlo import histograms
 from varprop.montecarlo.samplers.program import Program, Step
 from varprop.montecarlo.samplers.pseudo import pseudo_correlation, pseudo_variance
 from varprop.montecarlo.samplers.records import Records
-from varprop.montecarlo.samplers.reductions import NeedsDouble, count, dot, square_sum, total
-from varprop.montecarlo.scaled import shifted
+from varprop.montecarlo.samplers.reductions import Columns, NeedsDouble, count, dot, square_sum, total
+from varprop.montecarlo.scaled import Power, along, shifted
 
 Array = NDArray[Any]
 
@@ -31,35 +31,34 @@ _STEEP = 1e-2
 
 
 def measure(
-    program: Program, step: Step, y: Array, shift: Array, records: Records, counts: Array
-) -> tuple[Array, Array, Array, tuple[Array, Array | int]]:
+    program: Program, step: Step, y: Array, shift: Power, records: Records, counts: Array
+) -> tuple[Columns, Array, Power]:
     """Measure a layer and apply its activation.
 
     Parameters
     ----------
     y : array of shape (draws, n, B)
         Pre-activations without the biases' mean, in units of ``2**shift``.
-    shift : array of int64, shape (draws,)
+    shift : array of int64, shape (draws,), or 0
     records, counts
         Filled in.
 
     Returns
     -------
-    value, slope : arrays of shape (draws, n, B)
-        phi(z) in units of ``2**shift`` (the new one) and phi'(z).
-    shift : array of int64, shape (draws,)
+    value : Columns of shape (draws, n, B)
+        phi(z) in units of ``2**shift`` (the one returned).
+    slope : array of shape (draws, n, B)
+        phi'(z).
+    shift : array of int64, shape (draws,), or 0
         Of `value`; 0 unless the activation is homogeneous.
-    squares : (value, exponent)
-        Sums of squares of `value`.
     """
     number, size = step.number, step.fan_out * program.batch
-    scaled = bool(shift.any())
-    z = y
+    z, columns = y, Columns(y)
+    own, power = columns.squares
     if step.bias.mean:
-        offset = shifted(np.full(len(y), step.bias.mean), -shift)
-        z = y + offset.astype(y.dtype)[:, None, None]
-    own, power = square_sum(y)
-    second, second_power = (own, power) if z is y else square_sum(z)
+        z = y + shifted(np.full((len(y), 1, 1), step.bias.mean), along(-shift, 3)).astype(y.dtype)
+        columns = Columns(z)
+    second, second_power = columns.squares
     power, second_power = power + 2 * shift, second_power + 2 * shift
     records.put("preactivation_second_moment", number, second / size, second_power)
     records.put("preactivation_mean", number, total(z) / size, shift)
@@ -68,25 +67,26 @@ def measure(
     else:
         _unknown_mean(step, z, shift, records)
     if program.batch > 1:
-        _between_inputs(step, y, z, shift, records)
+        _between_inputs(step, y, columns, shift, records)
     if program.histogram:
         counts[number - 1] += _histogram(program, step, z, shift)
 
-    if scaled and not step.homogeneous:
+    if not (isinstance(shift, int) or step.homogeneous):
         value, slope, z, shift = _at_true_size(step, z, shift)
         slopes, slopes_power = square_sum(slope)
     else:
         value = step.activation(z)
         slope, slopes, slopes_power = _slope(step, z, value)
     _fractions(program, step, z, records)
-    second, second_power = square_sum(value)
+    activations = Columns(value)
+    second, second_power = activations.squares
     records.put("activation_second_moment", number, second / size, second_power + 2 * shift)
     records.put("activation_mean", number, total(value) / size, shift)
     records.put("derivative_second_moment", number, slopes / size, slopes_power)
-    return value, slope, shift, (second, second_power)
+    return activations, slope, shift
 
 
-def _at_true_size(step: Step, z: Array, shift: Array) -> tuple[Array, Array, Array, Array]:
+def _at_true_size(step: Step, z: Array, shift: Array) -> tuple[Array, Array, Array, Power]:
     """Return phi, phi' and z of pre-activations ``z · 2**shift``, and the exponents that remain.
 
     So near to 0 that squares would vanish, an activation with phi(0) = 0 and one-sided slopes there is its own
@@ -102,14 +102,15 @@ def _at_true_size(step: Step, z: Array, shift: Array) -> tuple[Array, Array, Arr
     kept = np.where(tiny, shift, 0)
     true = shifted(z, np.where(tiny, 0, shift)[:, None, None])
     value, slope = step.activation(true), step.activation.derivative(true)
-    if tiny.any():
-        value[tiny] = z[tiny] * np.where(z[tiny] < 0, tangents[0], tangents[1])
-        slope[tiny] = step.activation.derivative(np.sign(z[tiny]) * _NEAR_ZERO)
-        true[tiny] = shifted(z[tiny], shift[tiny, None, None])
+    if not tiny.any():
+        return value, slope, true, 0
+    value[tiny] = z[tiny] * np.where(z[tiny] < 0, tangents[0], tangents[1])
+    slope[tiny] = step.activation.derivative(np.sign(z[tiny]) * _NEAR_ZERO)
+    true[tiny] = shifted(z[tiny], shift[tiny, None, None])
     return value, slope, true, kept
 
 
-def _slope(step: Step, z: Array, value: Array) -> tuple[Array, Array, Array | int]:
+def _slope(step: Step, z: Array, value: Array) -> tuple[Array, Array, Power]:
     """Return phi'(z) and each draw's sum of its squares."""
     cheap = step.activation.slope_of_value
     if cheap is not None and z.dtype == np.float32:
@@ -122,12 +123,12 @@ def _slope(step: Step, z: Array, value: Array) -> tuple[Array, Array, Array | in
     return slope, *square_sum(slope)
 
 
-def _unknown_mean(step: Step, z: Array, shift: Array, records: Records) -> None:
+def _unknown_mean(step: Step, z: Array, shift: Power, records: Records) -> None:
     if step.mean == "none":
         records.put("preactivation_variance", step.number, 0.0)
         return
-    common = int(shift.max())
-    aligned = shifted(z.astype(np.float64), shift[:, None, None] - common)
+    common = int(np.max(shift))
+    aligned = shifted(z.astype(np.float64), along(shift - common, 3))
     if step.mean == "units":
         aligned = aligned.reshape(len(z), 1, -1)
     pseudo = pseudo_variance(aligned)
@@ -136,28 +137,27 @@ def _unknown_mean(step: Step, z: Array, shift: Array, records: Records) -> None:
         records.skip("preactivation_variance", step.number, np.isnan(pseudo))
 
 
-def _between_inputs(step: Step, y: Array, z: Array, shift: Array, records: Records) -> None:
-    batch = y.shape[2]
-    products = np.matmul(z.swapaxes(-1, -2), z).astype(np.float64)
+def _between_inputs(step: Step, y: Array, z: Columns, shift: Power, records: Records) -> None:
+    batch, products = y.shape[2], z.gram
     finite = np.isfinite(products).all()
-    deviation, power = _deviation(y, products if z is y and finite else None)
+    deviation, power = _deviation(y, z if z.array is y and finite else None)
     size = step.fan_out * (batch - 1)
     records.put("data_variance", step.number, deviation / size, power + 2 * shift)
-    if shift.any():
-        products = shifted(products, 2 * (shift - shift.max())[:, None, None])
+    if not isinstance(shift, int):
+        products = shifted(products, along(2 * (shift - shift.max()), 3))
     correlation = pseudo_correlation(products)
     records.put("correlation", step.number, correlation)
     if finite:
         records.skip("correlation", step.number, np.isnan(correlation))
 
 
-def _deviation(y: Array, products: Array | None) -> tuple[Array, Array | int]:
-    """Return each draw's sum of squares about the mean over inputs, from their inner products if those tell."""
+def _deviation(y: Array, z: Columns | None) -> tuple[Array, Power]:
+    """Return each draw's sum of squares about the mean over inputs, from y's inner products if z tells them."""
     batch = y.shape[2]
-    if products is not None:
-        own = np.trace(products, axis1=1, axis2=2)
-        deviation = own - products.sum(axis=(1, 2)) / batch
-        if np.all(deviation > own / 2) and own.min() > _LEAST and own.max() < 1 / _LEAST:
+    if z is not None and z.squares[1] == 0:
+        own = z.squares[0]
+        deviation = own - z.gram.reshape(len(y), -1).sum(axis=1) / batch
+        if (deviation > own / 2).all() and own.min() > _LEAST and own.max() < 1 / _LEAST:
             return deviation, 0
     # Deviations first, then squares: the difference of sums would cancel where all inputs look alike.
     mean = np.matmul(y, np.full(batch, 1 / batch, y.dtype))
@@ -201,9 +201,9 @@ def _inside(z: Array, intervals: tuple[tuple[float, float], ...]) -> NDArray[np.
     return found
 
 
-def _histogram(program: Program, step: Step, z: Array, shift: Array) -> Array:
+def _histogram(program: Program, step: Step, z: Array, shift: Power) -> Array:
     if z.dtype == np.float32:
         return histograms.count(z, step.exponent, shift, program.compiled)
     # Scaled to the layer's expected size first: single precision then holds whatever the grid can tell apart.
-    near = shifted(z, (shift - step.exponent)[:, None, None]).astype(np.float32)
+    near = shifted(z, along(shift - step.exponent, z.ndim)).astype(np.float32)
     return histograms.count(near, 0)

@@ -16,24 +16,24 @@ from numpy.typing import NDArray
 from varprop.montecarlo.normals import Noise
 from varprop.montecarlo.samplers.program import Program
 from varprop.montecarlo.samplers.reductions import square_sum
-from varprop.montecarlo.scaled import shifted
+from varprop.montecarlo.scaled import Power, along, shifted
 
 Array = NDArray[Any]
-Loss = tuple[Array, Array | int]
+Loss = tuple[Array, Power]
 
 _LARGEST = 1e300
 
 
 def start(
-    program: Program, output: Array, shift: Array, slope: Array, noise: Noise
-) -> tuple[Array, Array, Loss | None]:
+    program: Program, output: Array, shift: Power, slope: Array, noise: Noise
+) -> tuple[Array, Power, Loss | None]:
     """Return dL/dz of the last layer, its binary exponents, and the per-draw loss.
 
     Parameters
     ----------
     output : array of shape (draws, n, B)
         Activations of the last layer, in units of ``2**shift``.
-    shift : array of int64, shape (draws,)
+    shift : array of int64, shape (draws,), or 0
     slope : array of shape (draws, n, B)
         Their derivatives.
 
@@ -41,24 +41,24 @@ def start(
     -------
     delta : array of shape (draws, n, B)
         Per-example gradients, in units of ``2**shift`` (the one returned).
-    shift : array of int64, shape (draws,)
+    shift : array of int64, shape (draws,), or 0
     loss : (value, exponent) or None
         Mean over inputs.
     """
     network = program.network
     kind, targets = network.head.kind, network.targets
     if kind == "unit":
-        return noise.normal(output.shape), np.zeros_like(shift), None
+        return noise.normal(output.shape), 0, None
     assert targets is not None
     wide = output.astype(np.float64)
     if kind == "mse":
-        gap = wide - shifted(targets, -shift[:, None, None])
+        gap = wide - shifted(targets, along(-shift, 3))
         size, power = square_sum(gap)
         delta, loss = gap, (size / (2 * program.batch), power + 2 * shift)
     else:
-        logits = np.clip(shifted(wide, shift[:, None, None]), -_LARGEST, _LARGEST)
+        logits = np.clip(shifted(wide, along(shift, 3)), -_LARGEST, _LARGEST)
         delta, value = (_binary if kind == "bce" else _softmax)(logits, targets)
-        shift, loss = np.zeros_like(shift), (value / program.batch, 0)
+        shift, loss = 0, (value / program.batch, 0)
     return (delta * slope).astype(output.dtype), shift, loss
 
 

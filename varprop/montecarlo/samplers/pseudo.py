@@ -13,6 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from varprop.montecarlo.samplers.products import diagonal
+from varprop.montecarlo.samplers.reductions import dot
+
 Array = NDArray[Any]
 
 FEWEST = 3
@@ -70,18 +73,21 @@ def pseudo_correlation(gram: Array) -> Array:
     draws = len(gram)
     if draws < FEWEST:
         return _mean_cosine(gram)
-    total = gram.sum(axis=0)
-    result: Array = draws * _mean_cosine(total) - (draws - 1) * _mean_cosine(total - gram)
+    total = gram.sum(axis=0, keepdims=True)
+    cosines = _mean_cosine(np.concatenate([total, total - gram]))
+    result: Array = draws * cosines[0] - (draws - 1) * cosines[1:]
     return result
 
 
 def _mean_cosine(gram: Array) -> Array:
-    size = np.sqrt(np.maximum(np.diagonal(gram, axis1=-2, axis2=-1), 0.0))
-    usable = size > 0
-    inverse = np.divide(1.0, size, out=np.zeros_like(size), where=usable)
-    sums = (inverse[..., None, :] @ gram @ inverse[..., :, None])[..., 0, 0]
-    number = usable.sum(axis=-1)
+    squares = diagonal(gram)
+    if squares.min() > 0:
+        inverse, number = 1.0 / np.sqrt(squares), np.full(len(gram), gram.shape[1])
+    else:
+        usable = squares > 0
+        inverse = np.divide(1.0, np.sqrt(np.maximum(squares, 0.0)), out=np.zeros_like(squares), where=usable)
+        number = usable.sum(axis=1)
+    sums = dot((gram @ inverse[:, :, None])[:, :, 0], inverse)
     pairs = number * (number - 1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        result: Array = np.where(pairs > 0, (sums - number) / pairs, np.nan)
+    result: Array = np.divide(sums - number, pairs, out=np.full(len(gram), np.nan), where=pairs > 0)
     return result

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from varprop.montecarlo.scaled import Power
 from varprop.montecarlo.statistics import NAMES, PLACE
 
 Array = NDArray[Any]
@@ -21,21 +22,23 @@ class Records:
     """
 
     def __init__(self, draws: int, depth: int) -> None:
-        self.value = np.full((draws, depth, len(NAMES)), np.nan)
-        self.exponent = np.zeros((draws, depth, len(NAMES)), np.int64)
+        # One layer's quantity lies in one piece in memory.
+        self._value = np.full((depth, len(NAMES), draws), np.nan)
+        self._exponent = np.zeros((depth, len(NAMES), draws), np.int64)
+        self.value, self.exponent = self._value.transpose(2, 0, 1), self._exponent.transpose(2, 0, 1)
         self._entered = np.zeros((depth, len(NAMES)), bool)
         self._skipped: list[tuple[int, int, Array]] = []
 
-    def put(self, name: str, number: int, value: Array | float, exponent: Array | int = 0) -> None:
+    def put(self, name: str, number: int, value: Array | float, exponent: Power = 0) -> None:
         """Enter a quantity of layer `number` (from 1) for all draws, as ``value · 2**exponent``.
 
         What is not a number any more has left the range; `finish` makes it infinite.
         """
         place = PLACE[name]
-        self.value[:, number - 1, place] = value
+        self._value[number - 1, place] = value
         self._entered[number - 1, place] = True
         if not (isinstance(exponent, int) and exponent == 0):
-            self.exponent[:, number - 1, place] = exponent
+            self._exponent[number - 1, place] = exponent
 
     def put_log(self, name: str, number: int, log2: Array) -> None:
         """Enter a nonnegative quantity by its binary logarithm (minus infinity for 0)."""

@@ -12,11 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from varprop.montecarlo.scaled import shifted
+from varprop.montecarlo.samplers import products
+from varprop.montecarlo.scaled import Power, shifted
 
 Array = NDArray[Any]
 
 _PIECE = 1 << 14
+# Rows of booleans from here on are worth a call each.
+_LONG = 1 << 12
 _SAFE = {np.dtype(np.float32): (1e-30, 1e30), np.dtype(np.float64): (1e-280, 1e280)}
 
 
@@ -56,13 +59,13 @@ def total(a: Array) -> Array:
 def count(mask: NDArray[np.bool_]) -> Array:
     """Return how many entries of each draw are True, float64 of shape (draws,)."""
     flat = mask.reshape(len(mask), -1)
-    if flat.shape[1] < 1 << 16:
+    if flat.shape[1] < _LONG:
         # Bytes added as 16-bit numbers: five times as fast as counting booleans along an axis.
         return np.add.reduce(flat.view(np.uint8), axis=1, dtype=np.uint16).astype(np.float64)  # type: ignore[no-any-return]
     return np.array([np.count_nonzero(row) for row in flat], np.float64)
 
 
-def square_sum(a: Array) -> tuple[Array, Array | int]:
+def square_sum(a: Array) -> tuple[Array, Power]:
     """Return each draw's sum of squares as (value, binary exponent), exact zeros for zeros only.
 
     Raises
@@ -71,9 +74,9 @@ def square_sum(a: Array) -> tuple[Array, Array | int]:
         If `a` is float32 and a sum leaves the range in which it is accurate.
     """
     value = dot(a, a)
-    least, greatest = _SAFE[a.dtype]
-    if least < value.min() and value.max() < greatest:
+    if _in_range(value, a.dtype):
         return value, 0
+    least, greatest = _SAFE[a.dtype]
     unsafe = ~((value > least) & (value < greatest))
     flat = a.reshape(len(a), -1)
     unsafe[unsafe] = [row.any() for row in flat[unsafe]]
@@ -93,6 +96,11 @@ def square_sum(a: Array) -> tuple[Array, Array | int]:
     return value, exponent
 
 
+def _in_range(sums: Array, dtype: np.dtype[Any]) -> bool:
+    least, greatest = _SAFE[dtype]
+    return bool(least < sums.min() and sums.max() < greatest)
+
+
 class Columns:
     """The column vectors of a group, with their inner products worked out once.
 
@@ -100,19 +108,21 @@ class Columns:
     ----------
     array : array of shape (draws, n, B)
         A stack of one matrix repeated without copying is recognised.
-    squares : (value, exponent), optional
-        What `square_sum` gives for the array, if that is known.
     """
 
-    def __init__(self, array: Array, squares: tuple[Array, Array | int] | None = None) -> None:
+    def __init__(self, array: Array) -> None:
         self.array = array
         self.distinct = array[:1] if array.strides[0] == 0 else array
-        if squares is not None:
-            self.squares = squares
 
     @functools.cached_property
-    def squares(self) -> tuple[Array, Array | int]:
+    def squares(self) -> tuple[Array, Power]:
         """Each draw's sum of squares, as `square_sum` gives it."""
+        _, units, batch = self.array.shape
+        # The inner products of few columns are wanted anyway.
+        if 1 < batch <= units / 4 and units <= _PIECE:
+            sums: Array = products.diagonal(self.gram).sum(axis=1)
+            if _in_range(sums, self.array.dtype):
+                return np.repeat(sums, len(self.array) // len(sums)), 0
         return square_sum(self.array)
 
     @property
@@ -123,13 +133,11 @@ class Columns:
     @functools.cached_property
     def gram(self) -> Array:
         """Inner products, float64 of shape (draws or 1, B, B), summed in the precision of the array."""
-        product: Array = np.matmul(self.distinct.swapaxes(-1, -2), self.distinct)
-        return product.astype(np.float64)
+        return products.gram(self.distinct).astype(np.float64)
 
     @functools.cached_property
     def exact_gram(self) -> Array:
         """Inner products summed in double precision."""
         if self.array.dtype == np.float64:
             return self.gram
-        wide = self.distinct.astype(np.float64)
-        return np.matmul(wide.swapaxes(-1, -2), wide)  # type: ignore[no-any-return]
+        return products.gram(self.distinct.astype(np.float64))

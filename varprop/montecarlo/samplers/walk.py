@@ -18,11 +18,12 @@ from varprop.montecarlo.normals import Noise
 from varprop.montecarlo.samplers import heads
 from varprop.montecarlo.samplers.entries import draw_biases
 from varprop.montecarlo.samplers.forward import measure
+from varprop.montecarlo.samplers.products import diagonal
 from varprop.montecarlo.samplers.program import Program, Step
 from varprop.montecarlo.samplers.records import Records
 from varprop.montecarlo.samplers.reductions import Columns, dot, square_sum
 from varprop.montecarlo.samplers.watch import Watch
-from varprop.montecarlo.scaled import shifted
+from varprop.montecarlo.scaled import Power, along, shifted
 
 Array = NDArray[Any]
 
@@ -45,7 +46,7 @@ class Trace:
     """What the way back needs of a layer: its input and its activation's slopes."""
 
     h: Columns
-    shift: Array
+    shift: Power
     slope: Array
 
 
@@ -87,7 +88,7 @@ def walk(
     counts = np.zeros((program.depth, BINS if program.histogram else 0), np.int64)
     x = program.x.astype(noise.dtype)
     h: Array = np.broadcast_to(x, (draws, *x.shape))
-    shift = np.zeros(draws, np.int64)
+    shift: Power = 0
     traces = []
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         columns = Columns(h)
@@ -98,13 +99,13 @@ def walk(
             y = w
             if not step.bias.deterministic:
                 r = draw_biases(step, draws, noise)
-                y = w + (shifted(r, -shift[:, None]) if shift.any() else r)[:, :, None]
-            value, slope, out_shift, squares = measure(program, step, y, shift, records, counts)
+                y = w + shifted(r, along(-shift, 2))[:, :, None]
+            value, slope, out_shift = measure(program, step, y, shift, records, counts)
             if watch is not None:
-                watch.layer(step, columns, w, shift, value, slope, out_shift)
+                watch.layer(step, columns, w, shift, value.array, slope, out_shift)
             traces.append(Trace(columns, shift, slope))
-            columns, shift = rescaled(value, out_shift, squares)
-        delta, shift, loss = heads.start(program, value, out_shift, slope, noise)
+            columns, shift = rescaled(value, out_shift)
+        delta, shift, loss = heads.start(program, value.array, out_shift, slope, noise)
         if loss is not None:
             records.put("initial_loss", program.depth, *loss)
         if watch is not None:
@@ -116,7 +117,7 @@ def walk(
 
 
 def _walk_back(
-    program: Program, maps: Maps, records: Records, traces: list[Trace], columns: Columns, shift: Array
+    program: Program, maps: Maps, records: Records, traces: list[Trace], columns: Columns, shift: Power
 ) -> None:
     batch = program.batch
     for step, trace in zip(reversed(program.steps), reversed(traces), strict=True):
@@ -137,30 +138,30 @@ def _walk_back(
         size, power = square_sum(delta)
         records.put("gradient_input", number, size / (step.fan_in * batch), 2 * shift + power)
         if number > 1:
-            delta = delta * traces[number - 2].slope
-            columns, shift = rescaled(delta, shift, (dot(delta, delta), 0))
+            delta *= traces[number - 2].slope
+            columns, shift = rescaled(Columns(delta), shift)
 
 
 def weight_gradients(delta: Columns, h: Columns) -> tuple[Array, Array]:
     """Return each draw's Σ_b |delta_b h_bᵀ|² and |Σ_b delta_b h_bᵀ|² without forming more than is cheap."""
     (_, rows, batch), columns = delta.array.shape, h.array.shape[1]
     if batch * (rows + columns) < rows * columns:
-        diagonal = np.einsum("rbb,rbb->r", delta.gram, h.gram)
-        return diagonal, np.einsum("rab,rab->r", delta.gram, h.gram)
+        return (diagonal(delta.gram) * diagonal(h.gram)).sum(axis=1), (delta.gram * h.gram).sum(axis=(1, 2))
     outer = np.einsum("rib,rib->rb", delta.array, delta.array)
     inner = np.einsum("rjb,rjb->rb", h.array, h.array)
     gradient = np.matmul(delta.array, h.array.swapaxes(-1, -2))
     return (outer.astype(np.float64) * inner).sum(axis=1), dot(gradient, gradient)
 
 
-def rescaled(h: Array, shift: Array, squares: tuple[Array, Array | int]) -> tuple[Columns, Array]:
+def rescaled(columns: Columns, shift: Power) -> tuple[Columns, Power]:
     """Take powers of two out of the draws that are far from 1; exact zeros stay."""
-    mean_square = shifted(squares[0] / h[0].size, squares[1])
+    size, exponent = columns.squares
+    mean_square = shifted(size / columns.array[0].size, exponent)
     if mean_square.min() > 1 / _NEAR and mean_square.max() < _NEAR:
-        return Columns(h, squares), shift
+        return columns, shift
     usable = np.isfinite(mean_square) & (mean_square > 0)
     power = np.where(usable, np.frexp(np.sqrt(np.where(usable, mean_square, 1.0)))[1], 0).astype(np.int64)
     power = np.where((mean_square < 1 / _NEAR) | (mean_square > _NEAR), power, 0)
     if not power.any():
-        return Columns(h), shift
-    return Columns(shifted(h, -power[:, None, None])), shift + power
+        return columns, shift
+    return Columns(shifted(columns.array, -power[:, None, None])), shift + power

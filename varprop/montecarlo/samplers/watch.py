@@ -11,7 +11,7 @@ from varprop.montecarlo import control
 from varprop.montecarlo.control import Sums
 from varprop.montecarlo.samplers.program import Program, Step
 from varprop.montecarlo.samplers.reductions import Columns, dot
-from varprop.montecarlo.scaled import shifted
+from varprop.montecarlo.scaled import Power, shifted
 
 Array = NDArray[Any]
 
@@ -27,11 +27,11 @@ class Watch:
     def __init__(self, program: Program) -> None:
         self.program = program
         self.sums: list[Sums] = []
-        self._last: tuple[Array, Array] | None = None
+        self._last: tuple[Array, Power] | None = None
         self._start: tuple[Array, Array] | None = None
 
     def layer(
-        self, step: Step, h: Columns, w: Array, shift: Array, value: Array, slope: Array, out_shift: Array
+        self, step: Step, h: Columns, w: Array, shift: Power, value: Array, slope: Array, out_shift: Power
     ) -> None:
         """Take in one layer: input h and weights' part w in units of 2**shift, phi(z) in units of 2**out_shift."""
         size, power = h.squares
@@ -49,7 +49,7 @@ class Watch:
         )
         self._last = w, shift
 
-    def head(self, delta: Array | None, shift: Array) -> None:
+    def head(self, delta: Array | None, shift: Power) -> None:
         """Take in dL/dz of the last layer, in units of 2**shift; None for independent N(0, 1) entries."""
         assert self._last is not None
         w, own = self._last
