@@ -31,6 +31,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     for timing in each:
         first = timings.get((timing.group, timing.name), timing)
         seconds = timing.seconds if first is timing else first.seconds + timing.seconds
-        timings[timing.group, timing.name] = dataclasses.replace(first, seconds=seconds)
+        memory = max((m for m in (first.memory, timing.memory) if m is not None), default=None)
+        timings[timing.group, timing.name] = dataclasses.replace(first, seconds=seconds, memory=memory)
     if timings:
         write_summary(list(timings.values()), Path(str(session.config.rootpath)) / "reports" / "benchmarks")

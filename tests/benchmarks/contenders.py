@@ -8,14 +8,14 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ThreadPoolExecutor
 
 from threadpoolctl import threadpool_limits
 
 import varprop as vp
 from tests.benchmarks import peers
 from tests.benchmarks.peers import Workload
-from varprop.montecarlo import simulate_network
+from varprop.montecarlo import open_executor, simulate_network
 
 Run = Callable[[int], object]
 CORES = os.cpu_count() or 1
@@ -35,7 +35,7 @@ def network_of(work: Workload) -> vp.Network:
 
 @contextlib.contextmanager
 def contender(name: str, work: Workload) -> Iterator[Run]:
-    """Lend a contender, ready to run."""
+    """Lend a contender, ready to run in this process."""
     with threadpool_limits(CORES, user_api="blas"):
         if name == "NumPy, plain":
             yield lambda draws: peers.numpy_plain(work, draws)
@@ -44,17 +44,14 @@ def contender(name: str, work: Workload) -> Iterator[Run]:
         elif name in ("PyTorch", "PyTorch, rebuilt"):
             import torch
 
-            before = torch.get_num_threads()
             run = peers.TorchModel(work, rebuilt=name != "PyTorch").run
-            try:
-                torch.set_num_threads(_best_threads(run, torch.set_num_threads))
-                yield run
-            finally:
-                torch.set_num_threads(before)
+            torch.set_num_threads(_best_threads(run, torch.set_num_threads))
+            yield run
         elif name == "JAX":
             yield peers.jax_mapped(work)
         else:
-            yield ours(name, work)
+            with _executor(name) as executor:
+                yield ours(name, work, executor)
 
 
 def _best_threads(run: Run, set_threads: Callable[[int], None]) -> int:
@@ -69,14 +66,32 @@ def _best_threads(run: Run, set_threads: Callable[[int], None]) -> int:
     return min(seconds, key=seconds.__getitem__)
 
 
+@contextlib.contextmanager
+def _executor(name: str) -> Iterator[Executor | None]:
+    if name.endswith("2 threads"):
+        with ThreadPoolExecutor(2) as pool:
+            yield pool
+    elif name.endswith("2 processes"):
+        with open_executor(2) as pool:
+            yield pool
+    else:
+        yield None
+
+
 def ours(name: str, work: Workload, executor: Executor | None = None, **options: object) -> Run:
     """Return our simulation with every quantity and the histograms on; "compiled" in the name uses the kernels."""
     network = network_of(work)
     sampler, *how = name.removeprefix("varprop, ").split(", ")
     options["compiled"] = "compiled" in how
-    return lambda draws: simulate_network(
-        network, draws=draws, sampler=sampler, executor=executor, memory=2**34, **options
-    )
+    if executor is not None and work.batch == 1 and sampler == "conditional":
+        options.setdefault("block_size", 25)  # 200 draws would be one block
+
+    def run(draws: int) -> object:
+        return simulate_network(
+            network, draws=draws, sampler=sampler, executor=executor, memory=2**34, **options
+        )
+
+    return run
 
 
 def present(name: str) -> bool:

@@ -24,6 +24,7 @@ CLAIMS = [
     (STANDARD.format(1), "varprop, conditional", "PyTorch", 250),
     (STANDARD.format(1), "varprop, conditional", "NumPy, plain", 700),
     (STANDARD.format(32), "varprop, conditional", "PyTorch", 12),
+    (STANDARD.format(32), "varprop, conditional, 2 threads", "PyTorch", 12),
     (STANDARD.format(32), "varprop, conditional, 2 processes", "PyTorch", 20),
     ("width 10000, depth 5, B = 1", "varprop, conditional", "NumPy, plain", 4000),
     (LAW.format("orthogonal"), "varprop, conditional", "PyTorch", 1000),
@@ -97,7 +98,7 @@ def write_summary(timings: Sequence[Timing], folder: Path) -> None:
         f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
         f"NumPy {np.__version__}, {platform.system()}.",
         "Median seconds, quartiles in brackets; ratios of medians in this one run, with the range that the "
-        "quartiles allow. Memory is the peak of a process that does nothing else.",
+        "quartiles allow. Contenders work alone in a process, in turns; memory is that process's peak.",
     ]
     lines += claims(timings)
     rows: list[dict[str, object]] = []

@@ -1,66 +1,57 @@
 """The same work by everyone: forward and backward, every quantity and the histograms, in one run, as ratios.
 
-Slow contenders do fewer draws in a round and are scaled up; ours do all of them, fixed costs included.
+Every contender works in a process of its own, in turns. Slow ones do fewer draws and are scaled up; ours do all of
+them, fixed costs included.
 """
 
 from __future__ import annotations
 
 import pytest
 
-from tests.benchmarks.contenders import contender, ours, present
-from tests.benchmarks.peak import peak_mib
+from tests.benchmarks.alone import alone
+from tests.benchmarks.contenders import present
 from tests.benchmarks.peers import Workload
-from varprop.montecarlo import open_executor
 
 DRAWS = 200
 
-TURNS = 3
+TURNS = range(5)
 
-# (name, draws of a round at batch 1, at batch 32)
+# (name, draws of a round)
 FIELD = [
-    ("NumPy, plain", 1, 1),
-    ("NumPy, tuned float32", 2, 2),
-    ("PyTorch", 4, 4),
-    ("PyTorch, rebuilt", 2, 2),
-    ("JAX", 4, 4),
-    ("varprop, dense", 16, 16),
-    ("varprop, conditional", 200, 60),
-    ("varprop, conditional, compiled", 200, 60),
+    ("NumPy, plain", 1),
+    ("NumPy, tuned float32", 2),
+    ("PyTorch", 4),
+    ("PyTorch, rebuilt", 2),
+    ("JAX", 4),
+    ("varprop, dense", 16),
+    ("varprop, conditional", DRAWS),
+    ("varprop, conditional, compiled", DRAWS),
+    ("varprop, dense, 2 processes", 32),
+    ("varprop, conditional, 2 threads", DRAWS),
+    ("varprop, conditional, 2 processes", DRAWS),
+    ("varprop, conditional, compiled, 2 processes", DRAWS),
 ]
 
 
-def race(benchmark, group, name, work, draws, rounds=2, per=DRAWS, memory=True):
+def race(benchmark, group, name, work, draws, rounds=2, per=DRAWS):
     benchmark.group = group
     benchmark.extra_info.update(name=name, unit=f"{per} draws", work=draws / per)
-    if memory:
-        benchmark.extra_info["memory"] = peak_mib(name, work, draws)
-    with contender(name, work) as run:
-        benchmark.pedantic(run, (draws,), rounds=rounds, warmup_rounds=int(name != "NumPy, plain"))
+    with alone(name, work) as contender:
+        if name != "NumPy, plain":  # which has nothing to warm up
+            contender.run(draws if name == "JAX" else min(draws, 16))
+        benchmark.pedantic(contender.run, (draws,), rounds=rounds)
+        if not name.endswith("processes"):
+            benchmark.extra_info["memory"] = contender.peak
 
 
 @pytest.mark.parametrize("batch", [1, 32])
-@pytest.mark.parametrize(("name", "single", "many"), [f for f in FIELD if present(f[0])])
-@pytest.mark.parametrize("turn", range(TURNS))
-def test_standard_work(benchmark, turn, name, single, many, batch):
+@pytest.mark.parametrize(("name", "draws"), [f for f in FIELD if present(f[0])])
+@pytest.mark.parametrize("turn", TURNS)
+def test_standard_work(benchmark, turn, name, draws, batch):
     """Width 1000, depth 20, tanh with sigma_w² = 1."""
     group = f"width 1000, depth 20, B = {batch}"
-    draws, rounds = (single if batch == 1 else many), 5 if "conditional" in name else 2
-    race(benchmark, group, name, Workload.of(batch=batch), draws, rounds, memory=turn == 0)
-
-
-@pytest.mark.parametrize("batch", [1, 32])
-@pytest.mark.parametrize(
-    "name", ["varprop, dense", *(n for n, *_ in FIELD if "conditional" in n and present(n))]
-)
-def test_two_processes(benchmark, batch, name):
-    """Workers that are already there; what starting them costs has a row of its own."""
-    draws = 32 if "dense" in name else DRAWS
-    benchmark.group = f"width 1000, depth 20, B = {batch}"
-    benchmark.extra_info.update(name=f"{name}, 2 processes", unit=f"{DRAWS} draws", work=draws / DRAWS)
-    with open_executor(2) as pool:
-        block = {"block_size": 25} if batch == 1 and draws == DRAWS else {}
-        run = ours(name, Workload.of(batch=batch), pool, **block)
-        benchmark.pedantic(run, (draws,), rounds=5 if batch == 1 else 3, warmup_rounds=1)
+    rounds = 5 if batch == 1 and "conditional" in name else 1
+    race(benchmark, group, name, Workload.of(batch=batch), draws, rounds)
 
 
 LAWS = [
@@ -68,7 +59,7 @@ LAWS = [
     for law, own in [
         ("uniform", ("varprop, dense", 16)),
         ("truncated", ("varprop, dense", 16)),
-        ("orthogonal", ("varprop, conditional", 200)),
+        ("orthogonal", ("varprop, conditional", DRAWS)),
     ]
     for name, draws in [("NumPy, plain", 1), ("PyTorch", 4), own]
     if present(name)
@@ -76,16 +67,10 @@ LAWS = [
 
 
 @pytest.mark.parametrize(("law", "name", "draws"), LAWS)
-def test_other_laws(benchmark, law, name, draws):
-    race(
-        benchmark,
-        f"{law} weights, width 1000, depth 20, B = 1",
-        name,
-        Workload.of(law=law),
-        draws,
-        rounds=3,
-        memory=False,
-    )
+@pytest.mark.parametrize("turn", TURNS)
+def test_other_laws(benchmark, turn, law, name, draws):
+    group = f"{law} weights, width 1000, depth 20, B = 1"
+    race(benchmark, group, name, Workload.of(law=law), draws, rounds=5 if "conditional" in name else 1)
 
 
 WIDE = [("NumPy, plain", 1), ("PyTorch", 1), ("varprop, dense", 4), ("varprop, conditional", 50)]
@@ -94,5 +79,4 @@ WIDE = [("NumPy, plain", 1), ("PyTorch", 1), ("varprop, dense", 4), ("varprop, c
 @pytest.mark.parametrize(("name", "draws"), [f for f in WIDE if present(f[0])])
 def test_width_10000(benchmark, name, draws):
     work = Workload.of(width=10_000, depth=5)
-    rounds = 2 if name.startswith("NumPy") else 3
-    race(benchmark, "width 10000, depth 5, B = 1", name, work, draws, rounds, per=10)
+    race(benchmark, "width 10000, depth 5, B = 1", name, work, draws, rounds=3, per=10)

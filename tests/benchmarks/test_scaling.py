@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import pytest
 
-from tests.benchmarks.contenders import contender, ours
-from tests.benchmarks.peak import peak_mib
+from tests.benchmarks.alone import alone
+from tests.benchmarks.contenders import ours
 from tests.benchmarks.peers import Workload
 from varprop.montecarlo import open_executor
 
 CONDITIONAL, DENSE = "varprop, conditional", "varprop, dense"
 
 
-def scale(benchmark, group, label, name, work, draws, memory=True):
+def scale(benchmark, group, label, name, work, draws):
     benchmark.group = group
     benchmark.extra_info.update(name=label, unit="draw", work=draws)
-    if memory:
-        benchmark.extra_info["memory"] = peak_mib(name, work, draws)
-    with contender(name, work) as run:
-        benchmark.pedantic(run, (draws,), rounds=3, warmup_rounds=1)
+    with alone(name, work) as contender:
+        contender.run(min(draws, 16))
+        benchmark.pedantic(contender.run, (draws,), rounds=3)
+        benchmark.extra_info["memory"] = contender.peak
 
 
 @pytest.mark.parametrize("width", [100, 300, 1000, 3000, 10_000])
