@@ -15,7 +15,7 @@ import numpy as np
 
 from varprop._files import write_atomic
 
-REFERENCES = ("NumPy, plain", "PyTorch")
+REFERENCES = ("NumPy, plain", "PyTorch", "the model alone")
 
 STANDARD = "width 1000, depth 20, B = {}"
 LAW = "{} weights, width 1000, depth 20, B = 1"

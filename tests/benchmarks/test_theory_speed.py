@@ -72,21 +72,24 @@ def by_quad(names):
     return ends
 
 
-@pytest.mark.benchmark(group="25 activations, 50 layers of (q, chi_1)")
 def test_recursion_by_moments(benchmark):
+    benchmark.group = "50 layers of (q, chi_1)"
+    benchmark.extra_info.update(name="25 activations", unit="recursion")
     assert len(benchmark(by_moments, NAMES)) == 25
 
 
-@pytest.mark.benchmark(group="one activation, 50 layers of (q, chi_1)")
-@pytest.mark.parametrize("route", [by_moments, by_quad])
-def test_one_activation(benchmark, route):
+@pytest.mark.parametrize(("name", "route"), [("tanh", by_moments), ("tanh, a loop of quad", by_quad)])
+def test_one_activation(benchmark, name, route):
+    benchmark.group = "50 layers of (q, chi_1)"
+    benchmark.extra_info.update(name=name, unit="recursion")
     ends = benchmark.pedantic(route, args=(["tanh"],), rounds=3, warmup_rounds=1)
     assert ends[0] == pytest.approx(by_moments(["tanh"])[0], rel=1e-6)
 
 
-@pytest.mark.benchmark(group="200 x 200 phase diagram")
 @pytest.mark.parametrize("name", ["tanh", "gelu", "relu"])
 def test_phase_diagram(benchmark, name):
+    benchmark.group = "phase diagram of 200 × 200 points"
+    benchmark.extra_info.update(name=name, unit="diagram")
     grids = np.linspace(0.1, 4, 200), np.linspace(0, 1, 200)
     frame = benchmark.pedantic(vp.phase_diagram, args=(name, *grids), rounds=3, warmup_rounds=1)
     assert len(frame) == 40_000

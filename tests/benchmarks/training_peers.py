@@ -7,7 +7,6 @@ Both do full-batch descent on binary cross-entropy of a [2, 10, 5, 1] relu netwo
 from __future__ import annotations
 
 import itertools
-import time
 
 import numpy as np
 
@@ -15,12 +14,11 @@ WIDTHS = (2, 10, 5, 1)
 LEARNING_RATE = 0.01
 
 
-def numpy_seconds(x: np.ndarray, y: np.ndarray, steps: int) -> float:
-    """Seconds for one network in plain NumPy; `x` is (2, n), `y` (1, n)."""
+def numpy_training(x: np.ndarray, y: np.ndarray, steps: int) -> None:
+    """Train one network in plain NumPy; `x` is (2, n), `y` (1, n)."""
     rng = np.random.default_rng(0)
     weights = [rng.standard_normal((m, n)) * np.sqrt(2 / n) for n, m in itertools.pairwise(WIDTHS)]
     biases = [np.zeros((m, 1)) for m in WIDTHS[1:]]
-    begun = time.perf_counter()
     for _ in range(steps):
         h, z = [x], []
         for w, b in zip(weights, biases, strict=True):
@@ -33,11 +31,10 @@ def numpy_seconds(x: np.ndarray, y: np.ndarray, steps: int) -> float:
                 delta = (weights[i].T @ delta) * (z[i - 1] > 0)
             weights[i] -= LEARNING_RATE * dw
             biases[i] -= LEARNING_RATE * db
-    return time.perf_counter() - begun
 
 
-def torch_seconds(x: np.ndarray, y: np.ndarray, steps: int) -> float:
-    """Seconds for one network in PyTorch (Sequential, autograd, SGD; single precision, its default)."""
+def torch_training(x: np.ndarray, y: np.ndarray, steps: int) -> None:
+    """Train one network in PyTorch (Sequential, autograd, SGD; single precision, its default)."""
     import torch
 
     layers: list[torch.nn.Module] = []
@@ -47,9 +44,7 @@ def torch_seconds(x: np.ndarray, y: np.ndarray, steps: int) -> float:
     loss = torch.nn.BCEWithLogitsLoss()
     descent = torch.optim.SGD(model.parameters(), lr=LEARNING_RATE)
     rows, targets = (torch.tensor(a.T, dtype=torch.float32) for a in (x, y))
-    begun = time.perf_counter()
     for _ in range(steps):
         descent.zero_grad()
         loss(model(rows), targets).backward()
         descent.step()
-    return time.perf_counter() - begun

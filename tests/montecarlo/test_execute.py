@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import subprocess
+import sys
 import time
 import weakref
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -247,3 +249,16 @@ def test_blocks_cover_the_draws():
         assert set(sizes[:-1]) <= {5}
         assert min(4, draws) <= sizes[-1] < 9
         assert len(sizes) == len(engine.plan(draws=draws))
+
+
+def test_a_script_that_starts_workers_when_imported_is_told_so(tmp_path):
+    script = tmp_path / "unguarded.py"
+    script.write_text(
+        "import varprop as vp\n"
+        "network = vp.mlp('10x2', 'relu', 'he_normal', input=vp.half_on(10))\n"
+        "vp.simulate(network, draws=64, executor=2, block_size=8)\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert done.stderr.count("Traceback") == 1
+    assert "under if __name__ == '__main__'" in done.stderr.splitlines()[-1]

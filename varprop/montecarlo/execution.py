@@ -211,8 +211,7 @@ class _Run:
         if job.attempts >= ATTEMPTS:
             raise WorkerError(
                 f"{self._name(job)}: its worker died {job.attempts} times ({error}); often the machine is "
-                "out of memory: try fewer workers or a smaller block_size. A script that starts workers "
-                "needs its top level under: if __name__ == '__main__'"
+                "out of memory: try fewer workers or a smaller block_size"
             ) from error
         for job, _ in lost:
             self._submit(job)

@@ -15,6 +15,7 @@ import os
 import pickle
 import queue
 import signal
+import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
@@ -22,9 +23,14 @@ from concurrent.futures import BrokenExecutor, Executor, Future
 from multiprocessing.connection import Connection, wait
 from typing import Any, ParamSpec, TypeVar
 
+from varprop._validation import InputError
+
 P = ParamSpec("P")
 T = TypeVar("T")
 _Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
+
+# Exit code of a worker whose import of the user's script came to start workers of its own.
+_UNGUARDED = 73
 
 
 class WorkerDied(BrokenExecutor):
@@ -41,6 +47,9 @@ class ProcessPool(Executor):
     """
 
     def __init__(self, workers: int) -> None:
+        # A spawned worker first imports the script that started it. Only the parent can say so clearly.
+        if getattr(multiprocessing.current_process(), "_inheriting", False):
+            sys.exit(_UNGUARDED)
         self.workers = workers
         self._calls: queue.SimpleQueue[tuple[Future[Any], _Call] | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
@@ -96,7 +105,7 @@ class ProcessPool(Executor):
                 if process is not None:
                     self._processes.discard(process)
                     code, process = process.close(), None
-                future.set_exception(WorkerDied(f"a worker process ended with exit code {code} ({ended!r})"))
+                future.set_exception(self._death(code, ended))
             except Exception as unsendable:
                 future.set_exception(unsendable)
             else:
@@ -107,6 +116,15 @@ class ProcessPool(Executor):
             del future, call, entry  # while this thread waits for the next call, nothing is kept alive
         if process is not None:
             process.close()
+
+    def _death(self, code: int | None, ended: Exception) -> Exception:
+        if code == _UNGUARDED:
+            return InputError(
+                "executor",
+                self.workers,
+                "1, or that the script's top level stands under if __name__ == '__main__': (workers import the script)",
+            )
+        return WorkerDied(f"a worker process ended with exit code {code} ({ended!r})")
 
 
 class _Process:
