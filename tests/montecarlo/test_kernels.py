@@ -9,7 +9,7 @@ pytest.importorskip("numba")
 
 from varprop.montecarlo.estimates import estimates
 from varprop.montecarlo.execution import run_block
-from varprop.montecarlo.histograms import count
+from varprop.montecarlo.histograms import KEY_SHIFT, KEYS, count, from_keys
 from varprop.montecarlo.normals import Noise, kernels_available
 from varprop.montecarlo.planning import make_plan
 from varprop.spec import half_on, mlp
@@ -42,11 +42,51 @@ def test_extreme_words():
     assert np.abs(out).max() < 6.8
 
 
-def test_same_counts():
-    z = np.random.default_rng(0).standard_cauchy((7, 333)).astype(np.float32)
-    np.testing.assert_array_equal(count(z, 2), count(z, 2, compiled=True))
-    shift = np.arange(7)
-    np.testing.assert_array_equal(count(z, 2, shift), count(z, 2, shift, compiled=True))
+def test_the_same_words_and_the_same_place_afterwards():
+    """Many words at a time are stepped in the kernel, few by NumPy; in any order they are one stream."""
+    one, two = noise(True), np.random.Generator(np.random.SFC64(1))
+    for size in (200_000, 10, 70_000, 65_537):
+        one.normal((size,))
+        two.bit_generator.random_raw(-(-size // 2))
+    assert one.rng.bit_generator.random_raw() == two.bit_generator.random_raw()
+
+
+def test_one_look_sees_what_numpy_sees():
+    from varprop.montecarlo.kernels import survey
+
+    z = np.random.default_rng(0).standard_cauchy((7, 3333)).astype(np.float32)
+    tables, sums = np.zeros((4, KEYS), np.int64), np.empty((7, 3))
+    low, high = np.float32(-1.5), np.float32(2.0)
+    survey(z, z.view(np.uint32), low, high, np.uint32(KEY_SHIFT), tables, sums)
+    wide = z.astype(np.float64)
+    np.testing.assert_allclose(sums[:, 0], wide.sum(axis=1), rtol=1e-5, atol=1e-6 * np.abs(wide).sum())
+    np.testing.assert_allclose(sums[:, 1], (wide**2).sum(axis=1), rtol=1e-6)
+    np.testing.assert_array_equal(sums[:, 2], ((z <= low) | (z >= high)).sum(axis=1))
+    np.testing.assert_array_equal(from_keys(tables.sum(axis=0), 2), count(z, 2))
+    tables[:] = 0
+    survey(z, z.view(np.uint32), low, high, np.uint32(0), tables, sums)
+    assert not tables.any()
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_reflection(shared):
+    """Wᵀ delta = std |delta| (noise - q q·noise) + q (W q)·delta with q = h/|h|, and std |delta| noise if h = 0."""
+    from varprop.montecarlo.kernels import reflect
+
+    rng = np.random.default_rng(1)
+    h = rng.normal(size=(1 if shared else 5, 30))
+    if not shared:
+        h[2] = 0.0
+    product, delta, fresh = (rng.normal(size=(5, n)) for n in (20, 20, 30))
+    length, size = (np.broadcast_to(np.linalg.norm(a, axis=1), 5).copy() for a in (h, delta))
+    got = fresh.astype(np.float32)
+    reflect(*(a.astype(np.float32) for a in (h, product, delta)), got, length, size, 0.3)
+    for r in range(5):
+        own = h[0 if shared else r]
+        q = own / max(np.linalg.norm(own), 1e-300)
+        known = q * (product[r] @ delta[r]) / max(np.linalg.norm(own), 1e-300)
+        expected = 0.3 * size[r] * (fresh[r] - q * (q @ fresh[r])) + known
+        np.testing.assert_allclose(got[r], expected, rtol=1e-4, atol=1e-5)
 
 
 def test_same_table():

@@ -35,7 +35,7 @@ def sigmoid() -> Activation:
         logistic,
         logistic_slope,
         forms=ClosedForms(centred={"mean": lambda q: np.full_like(q, 0.5)}),
-        slope_of_value=lambda a: a - np.square(a),
+        slope_of_value=lambda a: _subtracted(a, np.square(a)),
     )
 
 
@@ -52,7 +52,7 @@ def tanh() -> Activation:
         np.tanh,
         slope,
         forms=ClosedForms(centred={"mean": np.zeros_like}),
-        slope_of_value=lambda a: 1 - np.square(a),
+        slope_of_value=lambda a: _subtracted(1, np.square(a)),
     )
 
 
@@ -144,3 +144,8 @@ def erf() -> Activation:
             },
         ),
     )
+
+
+def _subtracted(a: Any, b: Any) -> Any:
+    """Return a - b in the memory of b, if that is an array: memory written for the first time costs most."""
+    return np.subtract(a, b, out=b if isinstance(b, np.ndarray) else None)

@@ -25,8 +25,8 @@ BLOCK_SECONDS = 0.25
 LARGEST_BLOCK = 1024
 
 _NUMBER = 3e-9  # seconds for one random number
-_ELEMENT = 10e-9  # seconds to pass one element through the activation and the sums of the statistics
-_FLOP = 1 / 40e9  # seconds for one floating-point operation of a matrix product
+_ELEMENT = 6e-9  # seconds to pass one element through the activation and the sums of the statistics
+_FLOP = 1 / 60e9  # seconds for one floating-point operation of a matrix product
 _LAYER = 1e-6  # seconds for one layer of one draw whatever its width
 
 

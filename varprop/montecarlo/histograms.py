@@ -32,8 +32,12 @@ SIDE = 2 * OCTAVES * PARTS
 BINS = 2 * SIDE + 3
 """All bins: open, negative side, around zero, positive side, open."""
 
-_SHIFT = 32 - 1 - 8 - 4  # leaves sign, exponent and four mantissa bits of a single-precision number
-_KEYS = 1 << (32 - _SHIFT)
+KEY_SHIFT = 32 - 1 - 8 - 4
+"""What leaves sign, exponent and four mantissa bits of a single-precision number: its key."""
+
+KEYS = 1 << (32 - KEY_SHIFT)
+"""Number of keys."""
+
 _BIAS = 127
 
 
@@ -51,7 +55,7 @@ def grid(exponent: int) -> Array:
     return np.concatenate([[-np.inf], -positive[::-1], positive, [np.inf]])
 
 
-def count(z: Array, exponent: int, shift: Power = 0, compiled: bool = False) -> Array:
+def count(z: Array, exponent: int, shift: Power = 0) -> Array:
     """Count pre-activations on the grid.
 
     Parameters
@@ -61,8 +65,6 @@ def count(z: Array, exponent: int, shift: Power = 0, compiled: bool = False) -> 
     exponent : int
         The layer's expected size.
     shift : array of int, shape (draws,), or 0
-    compiled : bool
-        Whether numba does the counting (extra ``fast``); the counts are the same.
 
     Returns
     -------
@@ -70,22 +72,18 @@ def count(z: Array, exponent: int, shift: Power = 0, compiled: bool = False) -> 
     """
     if not isinstance(shift, int):
         rows = zip(z, shift, strict=True)
-        return sum((count(row, exponent - int(s), 0, compiled) for row, s in rows), np.zeros(BINS, np.int64))
-    words = z.reshape(-1).view(np.uint32)
-    if compiled:
-        from varprop.montecarlo.kernels import count_keys
+        return sum((count(row, exponent - int(s)) for row, s in rows), np.zeros(BINS, np.int64))
+    return from_keys(np.bincount(_keys(z.reshape(-1).view(np.uint32)), minlength=KEYS), exponent)
 
-        tables = np.zeros((4, _KEYS), np.int64)
-        count_keys(words, np.uint32(_SHIFT), tables)
-        both = tables.sum(axis=0)
-    else:
-        both = np.bincount(_keys(words), minlength=_KEYS)
+
+def from_keys(both: Array, exponent: int) -> Array:
+    """Return the counts on the grid, given how often every value of a number's leading bits occurred."""
     # Bin 0 of a side collects everything nearer to zero, the last one everything beyond the grid.
     first = (exponent - OCTAVES + _BIAS) * PARTS
-    inner, outer = (min(max(place, 0), _KEYS // 2) for place in (first, first + SIDE))
+    inner, outer = (min(max(place, 0), KEYS // 2) for place in (first, first + SIDE))
     result = np.zeros(BINS, np.int64)
     offset = inner - first if inner >= first else 0
-    for side, into in ((both[: _KEYS // 2], result[SIDE + 2 :]), (both[_KEYS // 2 :], result[SIDE::-1])):
+    for side, into in ((both[: KEYS // 2], result[SIDE + 2 :]), (both[KEYS // 2 :], result[SIDE::-1])):
         result[SIDE + 1] += side[:inner].sum()
         into[offset : offset + outer - inner] = side[inner:outer]
         into[SIDE] += side[outer:].sum()
@@ -95,13 +93,13 @@ def count(z: Array, exponent: int, shift: Power = 0, compiled: bool = False) -> 
 def _keys(words: Array) -> Array:
     """Return the words' leading bits as indices, in any order: two words at a time spare a conversion."""
     if words.size % 2:
-        return np.right_shift(words, np.uint32(_SHIFT))
+        return np.right_shift(words, np.uint32(KEY_SHIFT))
     pairs = words.view(np.uint64)
     keys = np.empty(words.size, np.uint64)
     upper, lower = keys[: pairs.size], keys[pairs.size :]
-    np.right_shift(pairs, np.uint64(32 + _SHIFT), out=upper)
+    np.right_shift(pairs, np.uint64(32 + KEY_SHIFT), out=upper)
     np.left_shift(pairs, np.uint64(32), out=lower)
-    np.right_shift(lower, np.uint64(32 + _SHIFT), out=lower)
+    np.right_shift(lower, np.uint64(32 + KEY_SHIFT), out=lower)
     return keys.view(np.int64)
 
 

@@ -5,6 +5,7 @@ Only a grid depends on it, never an estimate, so a coarse infinite-width recursi
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ _NODES = (np.arange(-60, 60) + 0.5) / 10
 _WEIGHTS = np.exp(-(_NODES**2) / 2) / np.exp(-(_NODES**2) / 2).sum()
 
 
+@functools.lru_cache(maxsize=64)
 def nominal_exponents(network: Network) -> tuple[int, ...]:
     """Return, for every layer, the whole number e such that 2**e is near the expected size of z.
 

@@ -117,7 +117,7 @@ class SingleMap:
     def __init__(self, columns: Columns, rows: int, std: float, noise: Noise) -> None:
         h = columns.array
         self.h, self.std, self.noise = h[:, :, 0], std, noise
-        self.length = columns.length
+        self.distinct, self.length = columns.distinct[:, :, 0], columns.length
         self.product: Array = noise.normal((len(h), rows))
         self.product *= (std * self.length).astype(h.dtype)[:, None]
 
@@ -129,6 +129,11 @@ class SingleMap:
         """Return Wᵀ delta."""
         delta, size = columns.array[:, :, 0], columns.length
         result = self.noise.normal(self.h.shape)
+        if self.noise.compiled and result.dtype == np.float32:
+            from varprop.montecarlo.kernels import reflect
+
+            reflect(self.distinct, self.product, delta, result, self.length, size, self.std)
+            return result[:, :, None]
         inverse = np.divide(1.0, self.length, out=np.zeros_like(self.length), where=self.length > 0)
         # W h = std |h| g is kept instead of g.
         along = (

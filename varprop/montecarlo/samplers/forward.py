@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from varprop.montecarlo import histograms
 from varprop.montecarlo.samplers.program import Program, Step
 from varprop.montecarlo.samplers.pseudo import pseudo_correlation, pseudo_variance
 from varprop.montecarlo.samplers.records import Records
 from varprop.montecarlo.samplers.reductions import Columns, NeedsDouble, count, dot, square_sum, total
+from varprop.montecarlo.samplers.survey import survey
 from varprop.montecarlo.scaled import Power, along, shifted
 
 Array = NDArray[Any]
@@ -53,15 +53,16 @@ def measure(
         Of `value`; 0 unless the activation is homogeneous.
     """
     number, size = step.number, step.fan_out * program.batch
-    z, columns = y, Columns(y)
-    own, power = columns.squares
+    z = y
     if step.bias.mean:
         z = y + shifted(np.full((len(y), 1, 1), step.bias.mean), along(-shift, 3)).astype(y.dtype)
-        columns = Columns(z)
+    columns = Columns(z)
+    seen = survey(program, step, columns, shift)
     second, second_power = columns.squares
+    own, power = (second, second_power) if z is y else square_sum(y)
     power, second_power = power + 2 * shift, second_power + 2 * shift
     records.put("preactivation_second_moment", number, second / size, second_power)
-    records.put("preactivation_mean", number, total(z) / size, shift)
+    records.put("preactivation_mean", number, seen.total / size, shift)
     if step.mean == "known":
         records.put("preactivation_variance", number, own / size, power)
     else:
@@ -69,7 +70,7 @@ def measure(
     if program.batch > 1:
         _between_inputs(step, y, columns, shift, records)
     if program.histogram:
-        counts[number - 1] += _histogram(program, step, z, shift)
+        counts[number - 1] += seen.counts
 
     if not (isinstance(shift, int) or step.homogeneous):
         value, slope, z, shift = _at_true_size(step, z, shift)
@@ -77,7 +78,7 @@ def measure(
     else:
         value = step.activation(z)
         slope, slopes, slopes_power = _slope(step, z, value)
-    _fractions(program, step, z, records)
+    _fractions(program, step, z, seen.saturated, records)
     activations = Columns(value)
     second, second_power = activations.squares
     records.put("activation_second_moment", number, second / size, second_power + 2 * shift)
@@ -167,22 +168,28 @@ def _deviation(y: Array, z: Columns | None) -> tuple[Array, Power]:
     return deviation, power
 
 
-def _fractions(program: Program, step: Step, z: Array, records: Records) -> None:
-    size = step.fan_out * program.batch
+def _fractions(program: Program, step: Step, z: Array, counted: Array | None, records: Records) -> None:
+    size, several = step.fan_out * program.batch, program.batch > 1
     low, high = step.low, step.high
-    saturated = _inside(z, ((-np.inf, low), (high, np.inf))) if low < high else np.ones(z.shape, bool)
-    records.put("saturated_fraction", step.number, 0.0 if saturated is None else count(saturated) / size)
+    # Often, as for relu, a unit is inactive just where it is saturated.
     same = step.inactive == ((-np.inf, low),) and high == np.inf
-    inactive = saturated if same else _inside(z, step.inactive)
-    if inactive is None:
-        records.put("inactive_fraction", step.number, 0.0)
-        records.put("dead_fraction", step.number, 0.0)
-        return
-    share = count(inactive) / size
+    inside = None
+    if counted is None or (same and several):
+        inside = _inside(z, ((-np.inf, low), (high, np.inf))) if low < high else np.ones(z.shape, bool)
+        counted = _counted(inside)
+    share = counted / size
+    records.put("saturated_fraction", step.number, share)
+    if not same:
+        inside = _inside(z, step.inactive)
+        share = _counted(inside) / size
     records.put("inactive_fraction", step.number, share)
-    if program.batch > 1:
-        share = count(np.logical_and.reduce(inactive, axis=2)) / step.fan_out
+    if several and inside is not None:
+        share = count(np.logical_and.reduce(inside, axis=2)) / step.fan_out
     records.put("dead_fraction", step.number, share)
+
+
+def _counted(mask: NDArray[np.bool_] | None) -> Array:
+    return np.zeros(1) if mask is None else count(mask)
 
 
 def _inside(z: Array, intervals: tuple[tuple[float, float], ...]) -> NDArray[np.bool_] | None:
@@ -199,11 +206,3 @@ def _inside(z: Array, intervals: tuple[tuple[float, float], ...]) -> NDArray[np.
             part = (z >= z.dtype.type(low)) & (z <= z.dtype.type(high))
         found = part if found is None else found | part
     return found
-
-
-def _histogram(program: Program, step: Step, z: Array, shift: Power) -> Array:
-    if z.dtype == np.float32:
-        return histograms.count(z, step.exponent, shift, program.compiled)
-    # Scaled to the layer's expected size first: single precision then holds whatever the grid can tell apart.
-    near = shifted(z, along(shift - step.exponent, z.ndim)).astype(np.float32)
-    return histograms.count(near, 0)

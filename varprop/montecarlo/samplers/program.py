@@ -180,6 +180,6 @@ def group_sizes(network: Network, sampler: str, draws: int) -> list[int]:
     return [draws // number + (i < draws % number) for i in range(number)]
 
 
-_ELEMENTS = 1 << 17
+_ELEMENTS = 3 << 16
 _BYTES = 1 << 28
 _FEWEST = 4

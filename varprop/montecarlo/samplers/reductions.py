@@ -125,6 +125,11 @@ class Columns:
                 return np.repeat(sums, len(self.array) // len(sums)), 0
         return square_sum(self.array)
 
+    def accept_squares(self, sums: Array) -> None:
+        """Take sums of squares that were worked out elsewhere, if they are in range."""
+        if _in_range(sums, self.array.dtype):
+            self.squares = sums, 0
+
     @property
     def length(self) -> Array:
         """Root of each draw's sum of squares, float64 of shape (draws,)."""
