@@ -35,15 +35,14 @@ gallery: $(VENV)/.test-installed
 	$(BIN)/python analyses/gallery.py $(ONLY)
 
 bench: $(VENV)/.test-installed
-	mkdir -p reports/benchmarks
-	$(BIN)/python -m pytest tests/benchmarks --benchmark-only --benchmark-enable -p no:xdist -q
+	$(BIN)/python -m pytest tests/benchmarks --benchmark-only --benchmark-enable -p no:xdist -q --summary reports/benchmarks
 
 format: $(VENV)/.test-installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) reports/latest reports/benchmarks
+	rm -rf $(VENV) reports/latest
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

@@ -1,4 +1,4 @@
-"""After a run with ``--benchmark-only``, writes ``reports/benchmarks/summary.md`` and ``summary.csv``."""
+"""``--summary FOLDER`` writes ``summary.md`` and ``summary.csv`` after a run of the benchmarks."""
 
 from __future__ import annotations
 
@@ -10,8 +10,14 @@ import pytest
 from tests.benchmarks.summary import Timing, write_summary
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option; pytest knows it when this folder is named on the command line."""
+    parser.addoption("--summary", type=Path, help="folder for the summary of the benchmarks")
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Collect what pytest-benchmark has measured in this folder."""
+    folder = session.config.getoption("--summary", None)
     recorded = getattr(session.config, "_benchmarksession", None)
     timings: dict[tuple[str, str], Timing] = {}
     each = [
@@ -19,7 +25,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
             group=bench.group or "",
             name=bench.extra_info.get("name", bench.name),
             unit=bench.extra_info.get("unit", ""),
-            seconds=tuple(time / bench.extra_info.get("divide", 1) for time in bench.stats.data),
+            seconds=tuple(bench.stats.data),
             work=bench.extra_info.get("work", 1.0),
             memory=bench.extra_info.get("memory"),
             note=bench.extra_info.get("note", ""),
@@ -33,5 +39,5 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         seconds = timing.seconds if first is timing else first.seconds + timing.seconds
         memory = max((m for m in (first.memory, timing.memory) if m is not None), default=None)
         timings[timing.group, timing.name] = dataclasses.replace(first, seconds=seconds, memory=memory)
-    if timings:
-        write_summary(list(timings.values()), Path(str(session.config.rootpath)) / "reports" / "benchmarks")
+    if timings and folder is not None:
+        write_summary(list(timings.values()), folder)

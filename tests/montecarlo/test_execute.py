@@ -256,7 +256,7 @@ def test_a_script_that_starts_workers_when_imported_is_told_so(tmp_path):
     script.write_text(
         "import varprop as vp\n"
         "network = vp.mlp('10x2', 'relu', 'he_normal', input=vp.half_on(10))\n"
-        "vp.simulate(network, draws=64, executor=2, block_size=8)\n"
+        "vp.simulate(network, draws=64, executor=2)\n"
     )
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120)
     assert done.returncode == 1

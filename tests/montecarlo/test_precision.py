@@ -30,8 +30,9 @@ def records(network, kind, dtype):
         mlp("200x8", "tanh", "he_normal", "normal(std=0.1)", gaussian(200, 6)),
         mlp("200x8", "sigmoid", "he_normal", "constant(value=8.0)", half_on(200)),
         mlp("200x8", "elu", "he_normal", input=gaussian(200, 6)),
+        mlp("1000x4", "tanh", "lecun_normal", input=gaussian(1000, 32)),
     ],
-    ids=["tanh, one input", "tanh", "saturated sigmoid", "elu"],
+    ids=["tanh, one input", "tanh", "saturated sigmoid", "elu", "many inputs"],
 )
 def test_single_precision_biases_means_by_less_than_it_says(network, kind):
     """Means over 24 draws of the same numbers; measured: at most 7e-7, and single draws 1e-5."""

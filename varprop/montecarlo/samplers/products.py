@@ -23,14 +23,11 @@ _LEAST_COLUMNS = 24
 
 def inner(a: Array, b: Array) -> Array:
     """Return each draw's aᵀ b, shape (draws, A, B), for a of shape (draws, n, A) and b of shape (draws, n, B)."""
-    across, units = a.swapaxes(-1, -2), a.shape[1]
-    most = _SHORT // (a.shape[2] * b.shape[2])
-    if units <= most or most < _LEAST_UNITS:
-        return np.matmul(across, b)  # type: ignore[no-any-return]
-    size = -(-units // -(-units // most))
-    result: Array = np.matmul(across[:, :, :size], b[:, :size])
-    for start in range(size, units, size):
-        result += np.matmul(across[:, :, start : start + size], b[:, start : start + size])
+    first, *others = _stretches(a.shape[1], a.shape[2] * b.shape[2])
+    across = a.swapaxes(-1, -2)
+    result: Array = np.matmul(across[:, :, first], b[:, first])
+    for stretch in others:
+        result += np.matmul(across[:, :, stretch], b[:, stretch])
     return result
 
 
@@ -53,13 +50,20 @@ def diagonal(square: Array) -> Array:
 
 
 def times(a: Array, r: Array) -> Array:
-    """Return each draw's a r, shape (draws, n, C), for a of shape (draws, n, B) and r of shape (draws or 1, B, C)."""
-    units = a.shape[1]
-    most = _SHORT // (a.shape[2] * r.shape[2])
-    if units <= most or most < _LEAST_UNITS:
-        return np.matmul(a, r)  # type: ignore[no-any-return]
-    result = np.empty((max(len(a), len(r)), units, r.shape[2]), a.dtype)
-    size = -(-units // -(-units // most))
-    for start in range(0, units, size):
-        np.matmul(a[:, start : start + size], r, out=result[:, start : start + size])
+    """Return each draw's a r, shape (draws, n, C), for a of shape (draws, n, B) and r of shape (draws, B, C).
+
+    Either may have one matrix for all draws.
+    """
+    result = np.empty((max(len(a), len(r)), a.shape[1], r.shape[2]), a.dtype)
+    for stretch in _stretches(a.shape[1], r.shape[1] * r.shape[2]):
+        np.matmul(a[:, stretch], r, out=result[:, stretch])
     return result
+
+
+def _stretches(units: int, multiplications: int) -> list[slice]:
+    """Cut the units into stretches of as many multiplications as go the short way, if those are long enough."""
+    most = _SHORT // multiplications
+    if units <= most or most < _LEAST_UNITS:
+        return [slice(units)]
+    size = -(-units // -(-units // most))
+    return [slice(start, start + size) for start in range(0, units, size)]
