@@ -61,7 +61,7 @@ class Sketch:
         known = ~np.isnan(rank)
         cell = np.broadcast_to(np.arange(rank.shape[1]), rank.shape)[known]
         key = (rank[known] * (1 << _BITS)).astype(np.int64)
-        bins = _joined(cell, key, np.ones(len(cell), np.int64))
+        bins = _joined(cell, key)
         return cls(*bins, np.zeros(rank.shape[1], np.int64))._collapsed()
 
     def merge(self, other: Sketch) -> Sketch:
@@ -135,15 +135,21 @@ def _edge(place: Array) -> tuple[Array, Array]:
     return np.where(zero, 0.0, np.where(place < 0, -value, value)), np.where(zero, 0, exponent - _OFFSET)
 
 
-def _joined(cell: Array, key: Array, count: Array) -> tuple[Array, Array, Array]:
-    """Sort bins by cell and key, and add the counts of equal ones."""
+def _joined(cell: Array, key: Array, count: Array | None = None) -> tuple[Array, Array, Array]:
+    """Sort bins by cell and key, and add the counts of equal ones; each counts once if no counts are given."""
     both = (cell << _WORD) + (key + (1 << (_WORD - 1)))
-    # Equal bins may come in any order: their counts are whole numbers.
-    order = np.argsort(both)
-    both, count = both[order], count[order]
+    if count is None:
+        both = np.sort(both)
+    else:
+        # Equal bins may come in any order: their counts are whole numbers.
+        order = np.argsort(both)
+        both, count = both[order], count[order]
     new = np.ones(len(both), bool)
     np.not_equal(both[1:], both[:-1], out=new[1:])
     starts = np.flatnonzero(new)
-    total = np.add.reduceat(count, starts) if len(starts) else count
+    if count is None:
+        count = np.diff(starts, append=len(both))
+    elif len(starts):
+        count = np.add.reduceat(count, starts)
     both = both[starts]
-    return both >> _WORD, (both & ((1 << _WORD) - 1)) - (1 << (_WORD - 1)), total
+    return both >> _WORD, (both & ((1 << _WORD) - 1)) - (1 << (_WORD - 1)), count
