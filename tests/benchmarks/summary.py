@@ -67,9 +67,17 @@ class Timing:
 
 
 def ratio(of: Timing, to: Timing) -> tuple[float, float, float]:
-    """Return how many times faster `of` is than `to`: of medians, and the range that the quartiles allow."""
+    """Return how many times faster `of` is than `to`: the ratio of medians, and a range.
+
+    The range is the quartiles of the ratios turn by turn where both took as many turns, else what the quartiles of
+    the seconds allow.
+    """
     (low, middle, high), (below, centre, above) = of.quartiles(), to.quartiles()
-    return below / high, centre / middle, above / low
+    least, most = below / high, above / low
+    if len(of.seconds) == len(to.seconds) > 2:
+        each = [t / o * of.work / to.work for o, t in zip(of.seconds, to.seconds, strict=True)]
+        least, most = (float(q) for q in np.quantile(each, [0.25, 0.75]))
+    return least, centre / middle, most
 
 
 def claims(timings: Sequence[Timing]) -> list[str]:
@@ -97,9 +105,9 @@ def write_summary(timings: Sequence[Timing], folder: Path) -> None:
         "",
         f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
         f"NumPy {np.__version__}, {platform.system()}.",
-        "Median seconds, quartiles in brackets; ratios of medians in this one run, with the range that the "
-        "quartiles allow. Contenders work alone in a process, in turns; memory is that process's peak. PyTorch "
-        "takes the better of one and two threads.",
+        "Median seconds, quartiles in brackets; ratios of medians in this one run, with the quartiles of the ratios "
+        "turn by turn. Contenders work alone in a process, in turns; memory is that process's peak. PyTorch takes "
+        "the better of one and two threads.",
     ]
     lines += claims(timings)
     rows: list[dict[str, object]] = []
