@@ -85,7 +85,10 @@ def test_ctrl_c_is_one_line(tmp_path: Path) -> None:
             time.sleep(0.1)
         time.sleep(0.5)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        try:
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert (process.returncode, out) == (INTERRUPTED, "")
     assert len(err.strip().splitlines()) == 1
     assert "--resume" in err
