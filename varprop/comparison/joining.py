@@ -11,7 +11,13 @@ import numpy.typing as npt
 
 from varprop._validation import InputError, described
 from varprop.results.frames import Columns, validate
-from varprop.results.schema import KEY_COLUMNS, PREDICTED_COLUMNS, QUANTITIES, SIMULATED_COLUMNS
+from varprop.results.schema import (
+    BESIDE_COLUMNS,
+    KEY_COLUMNS,
+    PREDICTED_COLUMNS,
+    QUANTITIES,
+    SIMULATED_COLUMNS,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,7 +78,9 @@ def side_by_side(predicted: pd.DataFrame, simulated: pd.DataFrame) -> Pairs:
     """
     stated = "allowance" in getattr(predicted, "columns", ())
     ours = validate(predicted, (*PREDICTED_COLUMNS, *(("allowance",) if stated else ())), "predicted")
-    theirs = validate(simulated, SIMULATED_COLUMNS, "simulated")
+    known = getattr(simulated, "columns", ())
+    needed = tuple(c for c in SIMULATED_COLUMNS if c in known or c not in BESIDE_COLUMNS)
+    theirs = validate(simulated, needed, "simulated")
     place = {key: i for i, key in enumerate(_keys(theirs))}
     found = [place.pop(key, -1) for key in _keys(ours)]
     if all(i < 0 for i in found):

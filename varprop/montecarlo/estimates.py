@@ -54,7 +54,9 @@ def estimates(plan: Plan, statistics: Statistics) -> pd.DataFrame:
         are Student's over draws, at 95 %. ``reason`` says ``overflow`` or ``vanished`` where `value` left the
         range of a double (`log_value`, the natural logarithm, is then still finite if exponents could carry
         it), ``heavy_tail`` where few draws decide the mean, ``not given by …`` where the sampler has no such
-        quantity. ``attrs["histograms"]`` holds `varprop.montecarlo.histograms.Histogram` objects,
+        quantity. ``plain_value``, ``plain_std_error`` and ``plain_draws`` are what averaging each draw's own number
+        gives, beside what the estimator makes of it; ``innovation_p`` is the p-value of the control estimator's
+        innovations that the row rests on, NaN if it rests on none. ``attrs["histograms"]`` holds `varprop.montecarlo.histograms.Histogram` objects,
         ``attrs["log_scale"]`` the mean and standard deviation over draws of each row's natural logarithm, and,
         for the estimator ``control``, ``attrs["variance_ratio"]`` how many times smaller it made the variance.
     """
@@ -116,6 +118,8 @@ def _columns(plan: Plan, statistics: Statistics) -> dict[str, Any]:
         scatter = np.sqrt(logs.spread / np.maximum(logs.count - 1, 1)) * np.exp2(logs.exponent.astype(float))
         half = stdtrit(np.maximum(moments.count - 1, 1), (1 + CONFIDENCE) / 2) * error
         low, high = value - half, value + half
+    controlled = plan.estimator == "control"
+    beside = (statistics.plain.value(), statistics.plain.std_error()) if controlled else (value, error)
     return {
         "value": value.tolist(),
         "log_value": np.where(lost, np.inf, moments.log_value()).tolist(),
@@ -125,6 +129,9 @@ def _columns(plan: Plan, statistics: Statistics) -> dict[str, Any]:
         "median": statistics.cells.medians().tolist(),
         "tiny": ((value == 0.0) & (moments.mean != 0.0)).tolist(),
         "n_draws": moments.count.tolist(),
+        "plain_value": beside[0].tolist(),
+        "plain_std_error": beside[1].tolist(),
+        "plain_draws": statistics.plain.count.tolist(),
         "log_scale": list(zip(logs.value().tolist(), scatter.tolist(), strict=True)),
         "variance_ratio": ratio.tolist(),
     }

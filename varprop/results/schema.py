@@ -179,7 +179,14 @@ SIMULATED_COLUMNS = (
     "n_draws",
     "sampler",
     "estimator",
+    "plain_value",
+    "plain_std_error",
+    "plain_draws",
+    "innovation_p",
 )
+BESIDE_COLUMNS = ("plain_value", "plain_std_error", "plain_draws", "innovation_p")
+"""What `SIMULATED_COLUMNS` have beside the estimate; a table from elsewhere may lack them."""
+
 COMPARED_COLUMNS = (
     "case",
     "activation",
@@ -216,7 +223,7 @@ TEXT_COLUMNS = {
     "estimator",
     "verdict",
 }
-WHOLE_COLUMNS = {"layer", "width", "n_draws"}
+WHOLE_COLUMNS = {"layer", "width", "n_draws", "plain_draws"}
 
 
 def tidy(
