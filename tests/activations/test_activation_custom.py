@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 
 import numpy as np
@@ -122,7 +123,8 @@ def test_fast_growth_is_integrated_or_refused() -> None:
         (lambda z: np.log(z), "not finite"),
         (lambda z, w: z, "TypeError"),
         (lambda z: (_ for _ in ()).throw(RuntimeError("two\nlines " + "x" * 5000)), "RuntimeError"),
-        ("math:sin", "TypeError"),
+        (math.sin, "TypeError"),
+        ("math:sin", "own module math"),
     ],
 )
 def test_a_bad_callable_gets_one_clear_line(function, match: str) -> None:

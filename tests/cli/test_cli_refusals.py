@@ -56,7 +56,7 @@ from tests.cli.running import refused, run
         (("predct",), "predict"),
         (("list", "activation"), "activations"),
         (("describe", "rellu"), "relu"),
-        (("describe", "no_such_module:f"), "no_such_module"),
+        (("describe", "no_such_module:f", "--allow-code"), "module that can be imported"),
         (("--verbose",), "--verbose"),
     ],
 )
@@ -130,6 +130,6 @@ def test_an_activation_that_raises_is_bad_input(tmp_path: Path, monkeypatch: pyt
         "def shapeless(z):\n    return np.zeros(3)\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
-    assert "on purpose" in refused("predict", "--activation", "my_activations:broken")
-    assert "shape" in refused("predict", "--activation", "my_activations:shapeless")
-    assert run("predict", "--activation", "numpy:tanh").code == 0
+    assert "on purpose" in refused("predict", "--allow-code", "--activation", "my_activations:broken")
+    assert "shape" in refused("predict", "--allow-code", "--activation", "my_activations:shapeless")
+    assert run("predict", "--allow-code", "--activation", "numpy:tanh").code == 0

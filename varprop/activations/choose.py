@@ -23,8 +23,10 @@ def activation(
     Parameters
     ----------
     spec : str, Activation or callable
-        A registered spelling (``"leaky_relu(slope=0.2)"``), ``"package.module:function"``, an `Activation`
-        (returned as it is), or any vectorised callable from an array to an array of its shape.
+        A registered spelling (``"leaky_relu(slope=0.2)"``), an `Activation` (returned as it is), or any
+        vectorised callable from an array to an array of its shape that acts on each number alone. Also
+        ``"package.module:function"``, which imports the module and thereby executes it: never pass a text
+        of that form that you have not written yourself.
     derivative : callable or str, optional
         Derivative of a user's callable. Without it the derivative is taken by nine-point differences that
         never straddle a kink, in steps chosen once (see `varprop.activations.differences`); a relative error
@@ -41,7 +43,8 @@ def activation(
     ------
     InputError
         Unknown name or key, a value out of range, a function that cannot be imported, or one that raises or
-        returns the wrong shape, a dtype that is not real floating, or a value that is not finite.
+        returns the wrong shape, a dtype that is not real floating, or a value that is not finite, or that
+        depends on the other numbers of the array.
 
     Examples
     --------

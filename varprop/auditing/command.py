@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -13,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from varprop._code import code_from_text, import_named, working_folder_on_path
 from varprop._random import generator
-from varprop._validation import InputError, check_integer, described
+from varprop._validation import InputError, check_integer
 from varprop.auditing.document import audit_document
 from varprop.auditing.public import audit
 from varprop.diagnosis import Diagnosis, diagnose, suggested_changes, torch_lines
@@ -120,7 +120,9 @@ def run_command(
 
 
 def find_model(place: str) -> Callable[[], Any] | Any:
-    """Import ``package.module:name``; the working directory comes first on the path, as for a script.
+    """Import ``package.module:name``, which executes the module.
+
+    The working directory comes first on the path, as for a script.
 
     Raises
     ------
@@ -128,27 +130,10 @@ def find_model(place: str) -> Callable[[], Any] | Any:
         If the text is no such place, or module or name do not exist. An error inside the module itself is
         one too, in one line.
     """
-    import importlib
-
-    match = _PLACE.fullmatch(place)
-    if match is None:
+    if _PLACE.fullmatch(place) is None:
         raise InputError("model", place, "package.module:factory")
-    here = str(Path.cwd())
-    sys.path.insert(0, here)
-    try:
-        found: Any = importlib.import_module(match["module"])
-    except Exception as error:
-        text = str(error).strip().splitlines()
-        said = described(f"{place!r} ({type(error).__name__}: {text[0] if text else ''})")
-        raise InputError("model", said, "a module that can be imported") from error
-    finally:
-        if here in sys.path:
-            sys.path.remove(here)
-    for part in match["name"].split("."):
-        if not hasattr(found, part):
-            raise InputError("model", place, f"a name that {match['module']} has")
-        found = getattr(found, part)
-    return found
+    with code_from_text(True), working_folder_on_path(first=True):  # a model is code by its nature
+        return import_named(place, "model")
 
 
 def random_inputs(shape: str, tokens: int | None, seed: int) -> np.ndarray:

@@ -8,11 +8,11 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NoReturn
 
 import click
 
+from varprop._code import code_from_text
 from varprop._validation import InputError
 from varprop.cli.commands import group
 
@@ -36,8 +36,6 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, ValueError, OSError):
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    # As with ``python -m``, so that "my_module:my_function" is found; last, so that it hides nothing installed.
-    sys.path.append(str(Path.cwd()))
     given = list(sys.argv[1:] if arguments is None else arguments)
     sys.exit(_run(given))
 
@@ -47,7 +45,7 @@ def _run(arguments: list[str]) -> int:
         group.main(arguments, prog_name="varprop")
     try:
         # Not `group.main`, which has its own ways out for a closed pipe, changing between its versions.
-        with group.make_context("varprop", arguments) as context:
+        with code_from_text(False), group.make_context("varprop", arguments) as context:
             code = group.invoke(context)
         sys.stdout.flush()
         return int(code or 0)

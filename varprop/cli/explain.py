@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from varprop.cli.commands import CONTEXT
-from varprop.cli.options import format_option
+from varprop.cli.options import code_option, format_option
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,9 +25,10 @@ _CRITERIA = {
 
 @click.command("explain", context_settings=CONTEXT)
 @click.argument("activation")
+@code_option
 @format_option
 def explain_command(activation: str, form: str) -> None:
-    """Compare the gains one could use for ACTIVATION, a name or module:function.
+    """Compare the gains one could use for ACTIVATION, a name or (with --allow-code) module:function.
 
     For each: the bias variance it needs, its fixed point q*, F'(q*) and chi_1, and the factors by which
     signal and gradient change over 10, 50 and 100 layers.

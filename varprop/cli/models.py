@@ -40,6 +40,8 @@ def audit_command(
 ) -> int:
     """Audit the model that the function FACTORY of MODULE builds, on random inputs.
 
+    This imports MODULE and calls FACTORY, that is, executes their code: audit only what you would run as a script.
+
     It is drawn many times and measured forward and backward beside what theory expects. The verdict, the
     changes that theory suggests and what they would do are printed.
     """

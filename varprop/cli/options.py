@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from varprop._code import code_from_text, code_is_permitted, working_folder_on_path
 from varprop._validation import InputError
 from varprop.cli.commands import debug_option
 
@@ -62,7 +63,27 @@ def network_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
     gathered.__doc__, gathered.__name__ = function.__doc__, function.__name__
     gathered.__click_params__ = list(getattr(function, "__click_params__", []))  # type: ignore[attr-defined]
-    return _with_options(click.argument("study", required=False)(gathered), _NETWORK)
+    made = _with_options(code_option(gathered), _NETWORK)
+    return click.argument("study", required=False)(made)
+
+
+def code_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--allow-code``, which permits ``module:name`` until the command ends."""
+    decorated: Callable[..., Any] = click.option(
+        "--allow-code",
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_permit_code,
+        help="Let names be package.module:function. This imports the module, that is, executes it.",
+    )(function)
+    return decorated
+
+
+def _permit_code(context: click.Context, _: click.Parameter, given: bool) -> None:
+    if given and not context.resilient_parsing:
+        context.with_resource(code_from_text(True))
+        context.with_resource(working_folder_on_path())
 
 
 def simulation_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -128,7 +149,7 @@ def chosen_study(study: str | None, network: dict[str, Any], default: bool = Fal
         flag = "--" + next(iter(network)).replace("_", "-")
         raise InputError("study", study, f"either a study file or options such as {flag}, not both")
     if study is not None:
-        return read_study(study)
+        return read_study(study, code=code_is_permitted())
     if default and not network:
         return default_study()
     common = {k: v for k, v in network.items() if k not in ("widths", "activation", "weights")}

@@ -38,7 +38,8 @@ def list_command(kind: str, form: str) -> None:
 def describe_command(study: str | None, network: dict[str, object], form: str) -> None:
     """Describe STUDY: a study file, an activation or an initializer such as 'leaky_relu(slope=0.2)'.
 
-    With options instead: the layers of that network.
+    With --allow-code also an activation of the form module:function. With options instead: the layers of that
+    network.
     """
     from varprop.cli.output import show
 

@@ -30,6 +30,9 @@ A study file, all keys optional but one ``[[network]]`` or a ``[grid]``::
     widths = [100, 1000]
     depths = [5, 20]
     gains = [1.0, 1.5]
+
+Names are data: nothing that a study file says is executed. Only with ``code=True`` may a name be
+``package.module:function``, which imports that module.
 """
 
 from __future__ import annotations
@@ -41,6 +44,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from varprop._code import code_from_text
 from varprop._validation import InputError, close_match, described
 from varprop.spec.grids import expand_grid
 from varprop.spec.heads import Head
@@ -74,8 +78,16 @@ _GRID = (
 _DATA = ("kind", "path", "rows", "standardize", "labels", "batch", "name", "sha256")
 
 
-def read_study(path: str | os.PathLike[str]) -> Study:
+def read_study(path: str | os.PathLike[str], *, code: bool = False) -> Study:
     """Read a study file; data files are looked for beside it.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    code : bool
+        Whether names may be ``package.module:function``. Importing a module executes it: say yes only to a file
+        that you trust as you would trust a script.
 
     Raises
     ------
@@ -91,10 +103,12 @@ def read_study(path: str | os.PathLike[str]) -> Study:
         raise InputError("study", described(repr(str(path))), allowed) from None
     except UnicodeDecodeError:
         raise InputError("study", described(repr(str(path))), "a TOML file in UTF-8") from None
-    return parse_study(text, folder=place.parent, name=place.stem)
+    return parse_study(text, folder=place.parent, name=place.stem, code=code)
 
 
-def parse_study(text: str, *, folder: str | os.PathLike[str] = ".", name: str = "study") -> Study:
+def parse_study(
+    text: str, *, folder: str | os.PathLike[str] = ".", name: str = "study", code: bool = False
+) -> Study:
     """Read a study from TOML text.
 
     Parameters
@@ -105,6 +119,8 @@ def parse_study(text: str, *, folder: str | os.PathLike[str] = ".", name: str = 
         Where relative paths of data files start.
     name : str
         The study's name if the text gives none.
+    code : bool
+        As for `read_study`.
 
     Raises
     ------
@@ -127,7 +143,8 @@ def parse_study(text: str, *, folder: str | os.PathLike[str] = ".", name: str = 
         document = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         raise InputError("study", described(f"the text of {name}"), f"TOML ({str(error)[:200]})") from None
-    return _study(document, Path(folder), name)
+    with code_from_text(code):
+        return _study(document, Path(folder), name)
 
 
 def _study(document: Mapping[str, Any], folder: Path, name: str) -> Study:

@@ -69,8 +69,9 @@ def mlp(
         input = default_input(sizes)
     elif isinstance(input, str):
         input = parse_input(input)
-    # Equal layers are one object: a deep grid has a million of them.
-    hidden = {n: Layer(n, activation, weights, biases, gain) for n in dict.fromkeys(sizes[:-1])}
+    # Equal layers are one object: a deep grid has a million of them. A single layer has no hidden ones, but a
+    # name that is none is not passed over in silence.
+    hidden = {n: Layer(n, activation, weights, biases, gain) for n in dict.fromkeys(sizes[:-1] or sizes)}
     try:
         last = Layer(sizes[-1], output_activation, weights, biases, gain)
     except InputError as error:
