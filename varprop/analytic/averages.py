@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -100,7 +101,48 @@ def _centred(phi: Activation, law: UnitLaw) -> Averages:
     return Averages(mean, second, derivative)
 
 
-def _slope(at: Array, near: Array, inward: float) -> Array:
+def log_unit_variance(phi: Activation, law: UnitLaw, mean: Array) -> Array:
+    """Return log Var phi(z), shape (B,), without the cancellation of E phi² - (E phi)².
+
+    Parameters
+    ----------
+    phi : Activation
+    law : UnitLaw
+    mean : ndarray
+        E phi(z), shape (B,).
+    """
+    if phi.slopes is not None and (law.centred or phi.slopes[0] == phi.slopes[1]):
+        low, high = phi.slopes
+        share = 0.5 * (low**2 + high**2) - (high - low) ** 2 / (2.0 * np.pi)
+        return np.asarray(law.log_total_variance + _log(share))
+    if not law.bias.single:
+        found = []
+        for part, centre in zip(law.split(CHUNK), _portions(mean, law.split(CHUNK)), strict=True):
+            nodes = gaussian_nodes(part, phi.kinks)
+            found.append(nodes.average(np.square(phi(nodes.z) - centre)))
+        return _log(np.concatenate(found))
+
+    def evaluate(logs: Array) -> Array:
+        return _log(phi.moments(np.exp(logs), mean=law.mean, fields=("variance",)).variance)
+
+    logs = law.log_variance
+    inside = np.clip(logs, _LOWEST, _HIGHEST)
+    at = evaluate(inside)
+    inward = np.where(logs < _LOWEST, _STEP, -_STEP)
+    with np.errstate(invalid="ignore"):
+        outside = np.isfinite(logs) & (logs != inside)
+        beyond = _slope(at, evaluate(inside + inward), inward) * (logs - inside) if outside.any() else 0.0
+    return np.where(np.isneginf(logs), -np.inf, np.where(outside, at + beyond, at))
+
+
+def _portions(values: Array, parts: Iterable[UnitLaw]) -> Iterator[Array]:
+    start = 0
+    for part in parts:
+        yield values[start : start + part.mean.size]
+        start += part.mean.size
+
+
+def _slope(at: Array, near: Array, inward: Array | float) -> Array:
     # A function that is 0 at both points stays 0: no slope.
     both = np.isfinite(at) & np.isfinite(near)
     return np.where(both, (np.where(both, near, 0.0) - np.where(both, at, 0.0)) / inward, 0.0)

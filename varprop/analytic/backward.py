@@ -18,7 +18,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from varprop.analytic.common import coin_slopes, over_silence, shared_average
+from varprop.analytic.common import coin_slopes, over_silence, shared_slopes
 from varprop.analytic.gradients import Arriving, Gradients
 from varprop.analytic.head_start import Start
 from varprop.analytic.known_gradients import known_gradients
@@ -133,5 +133,5 @@ def _derivative_alignment(state: LayerState) -> Array:
     if _linear(state):
         return np.ones_like(state.zero)
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        pair = shared_average(state, "derivative_mean") / np.exp(state.averages.log_derivative)
+        pair = shared_slopes(state) / np.exp(state.averages.log_derivative)
     return np.nan_to_num(pair, nan=0.0)

@@ -6,8 +6,9 @@ own variance in place of sigma_w²/n, so that unequal widths and fan-out scaling
     Var z^l = s_l sum_j (h_j^{l-1})² + Var b^l        first random layer, exact for any law
     Var z^l = n_{l-1} s_l E phi(z^{l-1})² + Var b^l   below, exact wherever E phi² is
 
-Weights with a mean mu add mu sum_j E h_j to the mean and mu² Var(sum_j h_j) to the variance; from then on two units
-of a layer are correlated, which is followed for a Gaussian pair and labelled approximate.
+Weights with a mean mu add mu sum_j E h_j to the mean and mu² Var(sum_j h_j) to the variance (exact above units that are
+independent: `_log_common`); from then on two units of a layer are correlated, which is followed for a Gaussian pair
+and labelled approximate.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from varprop._validation import InputError
 from varprop.activations import Activation
-from varprop.analytic.averages import averages, no_averages
-from varprop.analytic.common import shared_average
+from varprop.analytic.averages import averages, log_unit_variance, no_averages
+from varprop.analytic.common import shared_covariance
 from varprop.analytic.known import input_values, known_layer
 from varprop.analytic.states import Exact, Known, KnownLayer, LayerState
 from varprop.analytic.unit_law import UnitLaw, bias_mixture, mixture_is_exact
@@ -193,18 +195,50 @@ def _from_random(fan_in: int, weights: Law, biases: Law, below: LayerState) -> _
         return _Arrived(
             level, log_variance, nothing, nothing, exact, "", below.reasons, 0.0, below.averages.reason
         )
-    h = below.averages.mean
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        alone = np.exp(second) - np.square(h)
-        together = nothing if below.averages.reason else shared_average(below, "mean") - np.square(h)
-        common = weights.mean**2 * fan_in * (np.maximum(alone, 0.0) + (fan_in - 1) * together)
-        log_variance = np.logaddexp(log_variance, np.log(common))
-        mean = weights.mean * fan_in * h + biases.mean
-    # Units of a first random layer are independent, so the sum's variance is the sum of theirs.
-    independent = below.first and below.weights.iid
-    exact = Exact(below.exact_mean, below.exact_second_moment and independent, law=False, mirrored=False)
+        log_common = _log_common(fan_in, weights, below)
+        mean = weights.mean * fan_in * below.averages.mean + biases.mean
+    # E z asks for E h, Var z for E h², Var h and for what two units have in common: nothing, if they are independent.
+    moments = below.exact_mean and below.exact_second_moment
+    exact = Exact(below.exact_mean, moments and _independent_units(below), law=False, mirrored=False)
     reasons = (*below.reasons, f"weights of layer {below.number + 1} have a mean")
-    return _Arrived(mean, log_variance, nothing, common, exact, "", reasons, 0.0, below.averages.reason)
+    with np.errstate(over="ignore"):
+        common = np.exp(log_common)
+    log_variance = np.logaddexp(log_variance, log_common)
+    unknown = below.averages.reason or (_NO_PAIRS if np.isnan(log_common).any() else "")
+    return _Arrived(mean, log_variance, nothing, common, exact, "", reasons, 0.0, unknown)
+
+
+_NO_PAIRS = "what two units have in common is not known: moments of the activation are not available there"
+
+
+def _log_common(fan_in: int, weights: Law, below: LayerState) -> Array:
+    """Return log of mu² Var(sum_j h_j), the covariance of two units above weights of mean mu, shape (B,).
+
+    Var(sum_j h_j) = n Var h + n (n - 1) Cov(h_i, h_j). The second term is exactly 0 in a layer whose units are
+    independent and equally distributed (`_independent_units`), and then the whole is exact as soon as E h and E h²
+    are, whatever the laws of weights and biases: nothing else enters. Elsewhere it is what the shared Gaussian
+    part makes of it (`shared_covariance`), which leaves out that the units of a deep layer also share the mean
+    square of what arrives (a term of the same order, n² times 1/n): approximate.
+    """
+    if below.averages.reason:
+        return np.full(below.averages.mean.shape, np.nan)
+    try:
+        alone = log_unit_variance(below.activation, below.unit, below.averages.mean)
+    except InputError:
+        return np.full(below.averages.mean.shape, np.nan)
+    together = np.log(shared_covariance(below)) + np.log(max(fan_in - 1, 0))
+    return np.asarray(2.0 * np.log(abs(weights.mean)) + np.log(fan_in) + np.logaddexp(alone, together))
+
+
+def _independent_units(state: LayerState) -> bool:
+    """Whether the units of a layer are independent and equally distributed at a fixed input.
+
+    z_i = sum_j W_ij x_j + b_i with x the same in every draw is a function of row i and bias i alone: independent and
+    equally distributed if rows and biases are. Rows of a Haar matrix are orthogonal to each other, hence
+    dependent; so are those of columns with a fixed number of zeros; units of deeper layers share what arrives.
+    """
+    return state.first and state.weights.iid and state.biases.iid
 
 
 _NO_SUMS = "identity weights add nothing up: units follow no Gaussian law from here on"
