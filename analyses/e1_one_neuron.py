@@ -27,8 +27,8 @@ ASKED["sigmoid derivative_second_moment"] = SLOPE
 # %% The neuron: 2000 of them side by side, 2000 draws of each layer, so four million values of z.
 kinds = [(w, phi) for phi in ("sigmoid", "hardtanh", slope) for w in LAWS.values()]
 neurons = [vp.mlp(2000, weights=w, biases=BIAS, output_activation=phi, input=vp.half_on(1000)) for w, phi in kinds]
-predicted, simulated = vp.predict(neurons), vp.simulate(neurons, draws=2000, seed=1)
-facts = vp.compare(predicted, simulated).replace({"weights": {w: law for law, w in LAWS.items()}})
+found = vp.examine(neurons, draws=2000, seed=1)
+predicted, facts = found.predicted, found.compared.replace({"weights": {w: law for law, w in LAWS.items()}})
 facts["asked"] = (facts["activation"] + " " + facts["quantity"]).map(ASKED)
 facts = facts.dropna(subset="asked")[["asked", "weights", "predicted", "measured", "std_error", "verdict"]]
 fact = facts.set_index(["asked", "weights"])["predicted"]
@@ -58,7 +58,7 @@ page.answer = f"""Var z is {fact["Var z", WIDE]:g} or {fact["Var z", NARROW]:g},
 {len(levels)} accuracies (p ≤ {races[races["inputs"] == 1024]["p_value"].max():.1g}); with 64 N(0, 1) is first to \
 {", ".join(map(str, few[~few].index))} and the scaled one to {", ".join(map(str, few[few].index))}."""
 look = {"cases": predicted["case"].unique()[:2], "names": list(LAWS), "reaches": (25, 70, 7)}
-page.figure("density", lambda: one_neuron(sigmoid, predicted, simulated, **look, figure=figure(
+page.figure("density", lambda: one_neuron(sigmoid, predicted, found, **look, figure=figure(
     figsize=(11, 3.2), layout="constrained")), data=predicted[predicted["activation"] == "sigmoid"],
             sees="Under N(0, 1) most of z lies over the flat, shaded ends of the sigmoid; scaled, over its slope.",
             alt="Densities of z with histograms, and the sigmoid laid over each of them")

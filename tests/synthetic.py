@@ -57,7 +57,7 @@ def simulated(cases: Sequence[str] = CASES, depth: int = 10, error: float = 0.01
                     | {"std_error": half, "ci_low": value - 2 * half, "ci_high": value + 2 * half}
                     | {"median": value, "n_draws": 200, "sampler": "dense", "estimator": "plain"}
                 )
-    return tidy(rows, SIMULATED_COLUMNS, {"histograms": histograms(cases, depth)})
+    return tidy(rows, SIMULATED_COLUMNS)
 
 
 def compared(cases: Sequence[str] = CASES, depth: int = 10) -> pd.DataFrame:

@@ -70,7 +70,7 @@ _HOME = {
     "varprop.training": ("Training", "circles", "moons", "spirals", "split", "symmetry", "train"),
     "varprop.auditing": ("assert_healthy", "audit", "audit_arrays", "suggest"),
     "varprop.diagnosis": ("diagnose",),
-    "varprop.pipeline": ("compare", "load", "predict", "report", "simulate"),
+    "varprop.pipeline": ("compare", "examine", "load", "predict", "report", "simulate"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 

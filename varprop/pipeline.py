@@ -94,8 +94,8 @@ def simulate(
     Returns
     -------
     DataFrame
-        Columns of `varprop.results.schema.SIMULATED_COLUMNS`; ``attrs`` say how it was made and bring the
-        histograms along.
+        Columns of `varprop.results.schema.SIMULATED_COLUMNS`; ``attrs`` say how it was made. `examine` also
+        returns the histograms.
 
     Raises
     ------
@@ -172,7 +172,7 @@ def examine(
     progress: Callable[[Report], None] | None = None,
     **simulation: Any,
 ) -> Evidence:
-    """Predict, simulate and compare; return the study with its three tables.
+    """Predict, simulate and compare; return the study with its tables and all that a table cannot hold.
 
     Parameters
     ----------
@@ -186,9 +186,23 @@ def examine(
     Returns
     -------
     varprop.reporting.evidence.Evidence
+        The three tables, the histograms of the pre-activations and how it was made.
+
+    Raises
+    ------
+    InputError
+        If `subject` or an argument is not allowed.
+
+    Examples
+    --------
+    >>> import varprop as vp
+    >>> found = vp.examine(vp.mlp([30, 10], "tanh", "lecun_normal", input=vp.digits(8)), draws=20)
+    >>> [(h.layer, int(h.counts.sum())) for h in found.histograms]
+    [(1, 4800), (2, 1600)]
     """
     from dataclasses import replace
 
+    from varprop.montecarlo.simulation import measure_networks
     from varprop.reporting.evidence import Evidence
     from varprop.spec import default_study
 
@@ -198,17 +212,18 @@ def examine(
     clock = [time.perf_counter()]
     predicted = predict(study, order=order)
     clock.append(time.perf_counter())
-    simulated = simulate(study, progress=progress, **simulation)
+    measured = measure_networks(study, progress=progress, **{**_SETTINGS, **simulation})
     clock.append(time.perf_counter())
-    compared = compare(predicted, simulated, margin=study.margin, alpha=study.alpha)
+    compared = compare(predicted, measured.table, margin=study.margin, alpha=study.alpha)
     clock.append(time.perf_counter())
     steps = ("theory", "simulation", "comparison")
     settings = {key: simulation.get(key, default) for key, default in _SETTINGS.items()}
     return Evidence.of(
         study,
         predicted,
-        simulated,
+        measured.table,
         compared,
+        histograms=measured.histograms,
         seconds={step: b - a for step, a, b in zip(steps, clock, clock[1:], strict=False)},
         settings={"order": order, **settings},
     )

@@ -52,7 +52,7 @@ def test_control_gains_what_it_should():
     plain = simulate_network(network, draws=128, seed=1, sampler="conditional")
     control = simulate_network(network, draws=128, seed=2, estimator="control")
     rows = zip(control["quantity"], control["layer"], strict=True)
-    ratio = dict(zip(rows, control.attrs["variance_ratio"], strict=True))
+    ratio = dict(zip(rows, control["variance_ratio"], strict=True))
     assert ratio["preactivation_second_moment", 20] > 200
     assert ratio["gradient_preactivation", 1] > 100
     assert ratio["gradient_weight", 1] > 100
@@ -90,7 +90,7 @@ def test_chain_has_the_law_of_the_network(name):
     assert missing == {"preactivation_mean", "activation_mean"}
     assert set(chain["reason"][~given]) == {"not given by the chain sampler"}
     assert np.abs(gaps(plain, chain)).max() < 4.7
-    logs = [np.array(f.attrs["log_scale"])[given] for f in (plain, chain)]
+    logs = [f.loc[given, ["log_mean", "log_std"]].to_numpy() for f in (plain, chain)]
     with np.errstate(invalid="ignore"):
         z = (logs[0][:, 0] - logs[1][:, 0]) / np.hypot(logs[0][:, 1], logs[1][:, 1]) * math.sqrt(1000)
     # Draws that are exactly 0 have no logarithm, so at least a thousand, not all, are sure to count.
@@ -103,7 +103,7 @@ def test_chain_goes_as_deep_as_one_likes():
     last = frame[(frame["layer"] == 1000) & (frame["quantity"] == "preactivation_second_moment")].iloc[0]
     assert last["reason"] == "overflow"
     # log of the median: log 32 per layer (+ log 32) less about 2.54/64 per layer (Hanin and Nica 2020)
-    center = np.array(frame.attrs["log_scale"])[frame.index[frame["layer"] == 1000][1], 0]
+    center = frame["log_mean"][frame.index[frame["layer"] == 1000][1]]
     assert abs(center - (1000 * math.log(32) + math.log(2) - 999 * 2.5421 / 64)) < 5 * math.sqrt(
         5.2 / 64 * 1000 / 100
     )

@@ -1,6 +1,9 @@
 """The measured spread over draws, against a law known by heart."""
 
+import io
+
 import numpy as np
+import pandas as pd
 import pytest
 
 import varprop as vp
@@ -30,3 +33,35 @@ def test_several_cases_keep_their_names():
     drawn = measured_spread(vp.simulate(networks, draws=20, estimator="plain"))
     assert drawn["case"].unique().tolist() == [n.case for n in networks]
     assert (drawn["log_std"] >= 0).all()
+
+
+CHANGES = {
+    "filtered": lambda t: t[t["quantity"] == "preactivation_second_moment"],
+    "sorted": lambda t: t.sort_values(["quantity", "layer"], ascending=[False, True]),
+    "shuffled": lambda t: t.sample(frac=1.0, random_state=0),
+    "without provenance": lambda t: pd.concat([t.iloc[:40], t.iloc[40:]]).rename_axis(None),
+    "from a CSV file": lambda t: pd.read_csv(io.StringIO(t.to_csv(index=False))),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_every_row_keeps_its_own_spread(change):
+    """The spread of log |z|² is sqrt(2 l/n) whatever was done to the table. Rows that changed places would be wrong by
+    up to 140 %; 200 draws know a deviation to 5 %, and six of these leave false alarms below 1e-7 in all 30."""
+    network = vp.mlp("200x6", "linear", "lecun_normal", input=vp.constant(200, 1.0))
+    table = CHANGES[change](vp.simulate(network, draws=200, seed=4, estimator="plain"))
+    rows = measured_spread(table).query("quantity == 'preactivation_second_moment'")
+    assert sorted(rows["layer"]) == list(range(1, 7))
+    np.testing.assert_allclose(rows["log_std"], np.sqrt(2 * rows["layer"] / 200), rtol=0.3)
+
+
+def test_a_controlled_row_does_not_know_its_spread():
+    table = vp.simulate(vp.mlp("50x3", "tanh", "lecun_normal"), draws=10, estimator="control")
+    with pytest.raises(vp.InputError, match=r"simulated\.estimator: 'control' .*estimator='plain'"):
+        measured_spread(table)
+
+
+def test_what_is_missing_is_named():
+    table = vp.simulate(vp.mlp("50x3", "tanh", "lecun_normal"), draws=10, estimator="plain")
+    with pytest.raises(vp.InputError, match="a table without log_std"):
+        measured_spread(table.drop(columns="log_std"))

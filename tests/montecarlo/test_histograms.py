@@ -1,10 +1,13 @@
 """Histograms: counts on exact float edges, merging by addition, coarse versions that keep every count."""
 
+import json
+
 import numpy as np
+import pandas as pd
 import pytest
 
-from varprop.montecarlo.histograms import BINS, SIDE, Histogram, count, grid, histograms
-from varprop.montecarlo.simulation import simulate_network
+from varprop.montecarlo.histograms import BINS, SIDE, Histogram, count, grid
+from varprop.montecarlo.simulation import measure_networks, simulate_network
 from varprop.spec import gaussian, mlp
 
 
@@ -46,11 +49,13 @@ def test_coarse_keeps_bounded_counts_and_unit_area():
     np.testing.assert_allclose(coarse.density()[inside], density[inside], rtol=0.2)
 
 
-def test_they_come_with_the_table():
+def test_they_come_beside_the_table():
     network = mlp("30x3", "relu", "he_normal", input=gaussian(20, 4))
-    frame = simulate_network(network, draws=10)
-    layers = histograms(frame)
+    found = measure_networks([network], draws=10)
+    layers = found.histograms
     assert [h.layer for h in layers] == [1, 2, 3]
     assert all(h.counts.sum() == 10 * 30 * 4 for h in layers)
-    assert histograms(frame.copy())[0] is layers[0]
-    assert histograms(simulate_network(network, draws=10, histogram=False)) == ()
+    assert measure_networks([network], draws=10, histogram=False).histograms == ()
+    frame = simulate_network(network, draws=10)
+    pd.testing.assert_frame_equal(found.table, frame, check_flags=False)
+    assert json.loads(json.dumps(found.table.attrs)) == found.table.attrs

@@ -70,6 +70,6 @@ def test_distances_survive_their_collapse():
         frame = simulate_network(network, draws=60, sampler=sampler, seed=seed)
         row = ((frame["quantity"] == "data_variance") & (frame["layer"] == 30)).to_numpy()
         assert frame["value"][row].iloc[0] < 1e-19
-        logs.append(np.array(frame.attrs["log_scale"])[row][0])
+        logs.append(frame.loc[row, ["log_mean", "log_std"]].to_numpy()[0])
     (one, first), (two, second) = logs
     assert abs(one - two) < 5 * np.hypot(first, second) / np.sqrt(60)

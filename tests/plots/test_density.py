@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -34,7 +35,7 @@ def test_the_line_is_the_gaussian_density() -> None:
 
 
 def test_the_bars_have_area_one() -> None:
-    ax = density(None, synthetic.simulated(), case=CASE, layer=3, ax=Figure().subplots())
+    ax = density(None, synthetic.histograms(), case=CASE, layer=3, ax=Figure().subplots())
     (x, height) = ax.collections[0].get_paths()[0].vertices.T
     area = float(np.sum((x[1:] - x[:-1]) * (height[1:] + height[:-1]) / 2))
     assert abs(area) == pytest.approx(1.0, abs=1e-3)
@@ -63,6 +64,21 @@ def test_degenerate_laws_are_drawn_without_a_warning(variance: float) -> None:
         figure.canvas.draw()
 
 
+def test_a_table_has_no_histograms_and_says_who_has() -> None:
+    with pytest.raises(InputError, match=r"simulated: a DataFrame, which holds no histograms.*vp\.examine"):
+        density(None, synthetic.simulated(), case=CASE, ax=Figure().subplots())  # type: ignore[arg-type]
+
+
+def test_one_histogram_and_what_a_run_returned_are_drawn_alike() -> None:
+    counted = synthetic.histograms()
+    alone, among, held = (
+        density(None, given, case=CASE, ax=Figure().subplots()).collections[0].get_paths()[0].vertices
+        for given in (counted[0], list(counted), SimpleNamespace(histograms=counted))
+    )
+    np.testing.assert_array_equal(alone, among)
+    np.testing.assert_array_equal(alone, held)
+
+
 def test_an_unknown_case_is_refused() -> None:
     with pytest.raises(InputError, match="layer 99"):
         density(synthetic.predicted(), None, case=CASE, layer=99, ax=Figure().subplots())
@@ -71,7 +87,7 @@ def test_an_unknown_case_is_refused() -> None:
 def test_panels_are_initializers_by_layers() -> None:
     figure = density_panels(
         synthetic.predicted(),
-        synthetic.simulated(),
+        synthetic.histograms(),
         cases=synthetic.CASES,
         layers=[1, 5, 10],
         figure=Figure(),

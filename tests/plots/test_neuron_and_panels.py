@@ -39,7 +39,7 @@ def test_one_neuron_has_a_panel_for_all_and_one_for_each() -> None:
     figure = one_neuron(
         vp.activation("sigmoid"),
         synthetic.predicted(),
-        synthetic.simulated(),
+        synthetic.histograms(),
         cases=CASES,
         reaches=(4, 5, 6),
         names=["a", "b"],

@@ -19,6 +19,7 @@ def made(cases: tuple[str, ...] = synthetic.CASES, depth: int = 4, **study: obje
         synthetic.compared(cases, depth),
         seconds={"theory": 0.1},
         settings={"order": "best"},
+        histograms=synthetic.histograms(cases, depth),
     )
 
 

@@ -6,9 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from varprop._validation import InputError
+from varprop.results.frames import validate
+
 if TYPE_CHECKING:
     import pandas as pd
 
+_COLUMNS = ("case", "quantity", "layer", "log_mean", "log_std", "estimator")
 _TAIL = 1.6448536269514722  # 5 % of a normal law lies beyond this many standard deviations on either side
 
 
@@ -18,13 +22,20 @@ def measured_spread(simulated: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     simulated : DataFrame
-        Made with ``estimator="plain"``: any other replaces a draw's own number by one of smaller variance.
+        Any rows of a table made with ``estimator="plain"``: any other replaces a draw's own number by one of
+        smaller variance.
 
     Returns
     -------
     DataFrame
         Columns ``case, quantity, layer``; ``log_mean, log_std`` of the natural logarithm over draws; ``median``,
-        ``low``, ``high``: centre and 5 and 95 % quantiles of the log-normal law with these.
+        ``low``, ``high``: centre and 5 and 95 % quantiles of the log-normal law with these. Rows in the order of
+        `simulated`, without those that no draw gave a positive value.
+
+    Raises
+    ------
+    InputError
+        If a column is missing, a row is there twice, or a row's estimator is not the plain one.
 
     Examples
     --------
@@ -37,15 +48,12 @@ def measured_spread(simulated: pd.DataFrame) -> pd.DataFrame:
     """
     import pandas as pd
 
-    parts = []
-    rows = simulated[["case", "quantity", "layer"]].copy()
-    rows.attrs = {}
-    for case, own in rows.groupby("case", sort=False):
-        scale = np.array(simulated.attrs["cases"][case]["log_scale"], dtype=float)
-        scale = scale if scale.shape == (len(own), 2) else scale.T
-        parts.append(own.assign(log_mean=scale[:, 0], log_std=scale[:, 1]))
-    joint = pd.concat(parts, ignore_index=True)
+    columns = validate(simulated, _COLUMNS, "simulated")
+    other = next((name for name in columns.pop("estimator") if name != "plain"), None)
+    if other is not None:
+        raise InputError("simulated.estimator", other, "rows of vp.simulate(..., estimator='plain')")
+    spread = pd.DataFrame(columns)
     for name, side in (("median", 0.0), ("low", -_TAIL), ("high", _TAIL)):
-        joint[name] = np.exp(joint["log_mean"] + side * joint["log_std"])
-    known: pd.DataFrame = joint[np.isfinite(joint["log_mean"])].reset_index(drop=True)
+        spread[name] = np.exp(spread["log_mean"] + side * spread["log_std"])
+    known: pd.DataFrame = spread[np.isfinite(spread["log_mean"])].reset_index(drop=True)
     return known

@@ -56,14 +56,17 @@ def estimates(plan: Plan, statistics: Statistics) -> pd.DataFrame:
         it), ``heavy_tail`` where few draws decide the mean, ``not given by …`` where the sampler has no such
         quantity. ``plain_value``, ``plain_std_error`` and ``plain_draws`` are what averaging each draw's own number
         gives, beside what the estimator makes of it; ``innovation_p`` is the p-value of the control estimator's
-        innovations that the row rests on, NaN if it rests on none. ``attrs["histograms"]`` holds `varprop.montecarlo.histograms.Histogram` objects,
-        ``attrs["log_scale"]`` the mean and standard deviation over draws of each row's natural logarithm, and,
-        for the estimator ``control``, ``attrs["variance_ratio"]`` how many times smaller it made the variance.
+        innovations that the row rests on, NaN if it rests on none.
+        ``log_mean`` and ``log_std`` are mean and standard deviation over draws of the natural logarithm
+        of the draw's number as the estimator gives it (zeros left out); ``variance_ratio`` says how many times
+        smaller the estimator ``control`` made the variance over draws, NaN for others.
     """
+    import varprop
+
     network = plan.network
     table = _columns(plan, statistics)
     heavy = _heavy(statistics, controlled=plan.estimator == "control")
-    rows, logs, ratios = [], [], []
+    rows = []
     batch = network.input.batch
     for number, layer in enumerate(network.layers, start=1):
         head = {
@@ -83,8 +86,6 @@ def estimates(plan: Plan, statistics: Statistics) -> pd.DataFrame:
                 continue
             place = (number - 1) * len(QUANTITIES) + PLACE[name]
             row = {column: values[place] for column, values in table.items()}
-            logs.append(row.pop("log_scale"))
-            ratios.append(row.pop("variance_ratio"))
             row["reason"] = _reason(plan, row, row.pop("tiny"), bool(heavy[number - 1, PLACE[name]]))
             if QUANTITIES[name].kind == "fraction":
                 row["ci_low"], row["ci_high"] = max(row["ci_low"], 0.0), min(row["ci_high"], 1.0)
@@ -94,12 +95,8 @@ def estimates(plan: Plan, statistics: Statistics) -> pd.DataFrame:
         "seed": plan.seed,
         "sampler": plan.sampler,
         "estimator": plan.estimator,
-        "log_scale": tuple(logs),
+        "versions": {"varprop": varprop.__version__, "numpy": np.__version__},
     }
-    if plan.estimator == "control":
-        attrs["variance_ratio"] = tuple(ratios)
-    if statistics.histogram.any():
-        attrs["histograms"] = _histograms(plan, statistics)
     return tidy(rows, SIMULATED_COLUMNS, attrs)
 
 
@@ -132,8 +129,9 @@ def _columns(plan: Plan, statistics: Statistics) -> dict[str, Any]:
         "plain_value": beside[0].tolist(),
         "plain_std_error": beside[1].tolist(),
         "plain_draws": statistics.plain.count.tolist(),
-        "log_scale": list(zip(logs.value().tolist(), scatter.tolist(), strict=True)),
-        "variance_ratio": ratio.tolist(),
+        "log_mean": logs.value().tolist(),
+        "log_std": np.where(logs.count > 1, scatter, np.nan).tolist(),
+        "variance_ratio": np.where(plan.estimator == "control", ratio, np.nan).tolist(),
     }
 
 
@@ -215,7 +213,10 @@ def _heavy(statistics: Statistics, controlled: bool) -> Any:
     return own
 
 
-def _histograms(plan: Plan, statistics: Statistics) -> tuple[Histogram, ...]:
+def layer_histograms(plan: Plan, statistics: Statistics) -> tuple[Histogram, ...]:
+    """Return the histograms of one network's pre-activations, layer by layer; none where nothing was counted."""
+    if not statistics.histogram.any():
+        return ()
     exponents = nominal_exponents(plan.network)
     return tuple(
         Histogram(plan.network.case, number, grid(exponent), counts)

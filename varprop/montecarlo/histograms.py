@@ -8,15 +8,12 @@ number's sign, exponent and four leading mantissa bits *are* its bin, so binning
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from varprop.montecarlo.scaled import Power
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Array = NDArray[Any]
 
@@ -122,10 +119,6 @@ class Histogram:
     edges: Array
     counts: Array
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Histogram:
-        # pandas copies `attrs` deeply at every step; this object never changes.
-        return self
-
     def coarse(self, smallest: int = 50, finest: float = 0.05) -> Histogram:
         """Join neighbouring bounded bins until each is wide and full enough to draw.
 
@@ -157,10 +150,3 @@ class Histogram:
         with np.errstate(invalid="ignore", divide="ignore"):
             height = self.counts / (max(int(self.counts.sum()), 1) * np.diff(self.edges))
         return np.where(np.isfinite(height), height, 0.0)
-
-
-def histograms(frame: pd.DataFrame) -> tuple[Histogram, ...]:
-    """Return the histograms that came with a simulated table, of every case it holds, layer by layer."""
-    own = frame.attrs.get("histograms", ())
-    cases = frame.attrs.get("cases", {})
-    return tuple(own) + tuple(h for attrs in cases.values() for h in attrs.get("histograms", ()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import sqlite3
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from varprop._validation import InputError, described
 from varprop.montecarlo.complaints import APPLICATION_ID, explained
-from varprop.montecarlo.tables import join_frames, unpack_attrs
+from varprop.montecarlo.tables import Simulated, join_cases, unpack_histograms
 from varprop.results.schema import SIMULATED_COLUMNS, tidy
 
 if TYPE_CHECKING:
@@ -36,11 +37,16 @@ def load_store(path: str | os.PathLike[str]) -> pd.DataFrame:
     InputError
         If there is no such file, it is no block store, a run is using it, or no case is finished yet.
     """
+    return read_store(path).table
+
+
+def read_store(path: str | os.PathLike[str]) -> Simulated:
+    """Read the finished tables of a store, as `load_store` does, and the histograms that were kept with them."""
     target = Path(path)
     if not target.is_file():
         raise InputError("store", str(target), "an existing block store")
     unfinished: dict[str, str] = {}
-    frames = []
+    found = []
     with explained(target), contextlib.closing(_open_to_read(target)) as connection:
         if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
             raise InputError("store", str(target), "a block store of varprop")
@@ -52,11 +58,12 @@ def load_store(path: str | os.PathLike[str]) -> pd.DataFrame:
             if attributes is None:
                 unfinished[label] = f"{done} of {draws} draws"
             else:
-                frames.append(_table(connection, position, unpack_attrs(label, attributes, histograms)))
-    if not frames:
+                table = _table(connection, position, json.loads(attributes))
+                found.append(Simulated(table, unpack_histograms(label, histograms)))
+    if not found:
         raise InputError("store", str(target), described(f"a finished case (here: {unfinished}); resume it"))
-    joint = join_frames(frames)
-    joint.attrs["unfinished"] = unfinished
+    joint = join_cases(found)
+    joint.table.attrs["unfinished"] = unfinished
     return joint
 
 

@@ -6,7 +6,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from varprop._validation import InputError, check_integer
 from varprop.montecarlo.blocks import Plan
@@ -15,7 +15,7 @@ from varprop.montecarlo.execution import execute
 from varprop.montecarlo.executors import Workers, count_threads, open_executor, window_of
 from varprop.montecarlo.planning import make_plan
 from varprop.montecarlo.progress import Progress, Report
-from varprop.montecarlo.tables import content_digest, join_frames
+from varprop.montecarlo.tables import Simulated, content_digest, join_cases
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,7 +73,7 @@ def simulate_network(
     memory : int
         Bytes that each process of the run may use, 1 GiB if not given. Checked before work starts.
     histogram : bool
-        Whether histograms of the pre-activations come along.
+        Whether the pre-activations are counted too: for the store, and for whoever asks for more than a table.
     case : int
         Number of the network in its study; part of the random streams' names.
     block_size : int, optional
@@ -108,13 +108,18 @@ def simulate_network(
         block_size=block_size,
         compiled=compiled,
     )
-    (frame,) = simulate_plans(
+    (measured,) = simulate_plans(
         [plan], executor=executor, store=store, resume=resume, progress=progress, memory=memory
     )
-    return frame
+    return measured.table
 
 
-def simulate_networks(
+def simulate_networks(networks: Sequence[Network] | Study, **options: Any) -> pd.DataFrame:
+    """Return the table of `measure_networks`, which takes the same `options`: the cases' rows below one another."""
+    return measure_networks(networks, **options).table
+
+
+def measure_networks(
     networks: Sequence[Network] | Study,
     *,
     draws: int | None = None,
@@ -130,7 +135,7 @@ def simulate_networks(
     histogram: bool = True,
     block_size: int | None = None,
     compiled: bool = False,
-) -> pd.DataFrame:
+) -> Simulated:
     """Simulate several networks as one run: one set of workers, one store, one progress, one table.
 
     Parameters
@@ -143,8 +148,8 @@ def simulate_networks(
 
     Returns
     -------
-    DataFrame
-        The cases' rows below one another.
+    Simulated
+        One table with the cases' rows below one another, and their histograms.
     """
     listed: Sequence[Network] = networks if isinstance(networks, Sequence) else networks.networks
     plans = [
@@ -164,10 +169,10 @@ def simulate_networks(
     ]
     if not plans:
         raise InputError("networks", listed, "at least one network")
-    frames = simulate_plans(
+    cases = simulate_plans(
         plans, executor=executor, store=store, resume=resume, progress=progress, memory=memory
     )
-    return join_frames(frames)
+    return join_cases(cases)
 
 
 def simulate_plans(
@@ -178,12 +183,12 @@ def simulate_plans(
     resume: bool = True,
     progress: Callable[[Report], None] | None = None,
     memory: int = 2**30,
-) -> list[pd.DataFrame]:
-    """Run plans as one job and return the table of each."""
-    from varprop.montecarlo.estimates import estimates
+) -> list[Simulated]:
+    """Run plans as one job and return what was measured of each."""
+    from varprop.montecarlo.estimates import estimates, layer_histograms
 
     start = time.perf_counter()
-    frames: list[pd.DataFrame] = []
+    cases: list[Simulated] = []
     with open_executor(executor) as pool:
         check_memory(plans, check_integer("memory", memory, minimum=1), count_threads(pool), window_of(pool))
         with _open_store(store, plans, resume) as kept:
@@ -193,10 +198,11 @@ def simulate_plans(
                 frame = estimates(plan, statistics)
                 frame.attrs["digest"] = content_digest(statistics)
                 frame.attrs["seconds"] = time.perf_counter() - start
+                case = Simulated(frame, layer_histograms(plan, statistics))
                 if kept is not None:
-                    kept.put_result(plan, frame)
-                frames.append(frame)
-    return frames
+                    kept.put_result(plan, case)
+                cases.append(case)
+    return cases
 
 
 def _open_store(

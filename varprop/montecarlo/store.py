@@ -26,12 +26,10 @@ from varprop._validation import InputError
 from varprop.montecarlo.blocks import FORMAT, Block, Plan
 from varprop.montecarlo.complaints import APPLICATION_ID, explained
 from varprop.montecarlo.description import describe, differences
-from varprop.montecarlo.tables import pack_attrs
+from varprop.montecarlo.tables import Simulated, pack_attrs, pack_histograms
 from varprop.results.schema import SIMULATED_COLUMNS
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from varprop.montecarlo.statistics import Statistics
 
 _SCHEMA = f"""
@@ -138,12 +136,12 @@ class BlockStore:
         with explained(self.path):
             self._connection.execute("INSERT OR REPLACE INTO blocks VALUES (?, ?, ?, ?, ?, ?)", row)
 
-    def put_result(self, plan: Plan, frame: pd.DataFrame) -> None:
-        """Keep the finished table of a case, in place of an older one."""
+    def put_result(self, plan: Plan, case: Simulated) -> None:
+        """Keep the finished table and histograms of a case, in place of older ones."""
         position = self._positions[id(plan)]
-        rows = frame.loc[:, list(SIMULATED_COLUMNS)].astype(object).to_numpy().tolist()
+        rows = case.table.loc[:, list(SIMULATED_COLUMNS)].astype(object).to_numpy().tolist()
         marks = ", ".join("?" * (1 + len(SIMULATED_COLUMNS)))
-        attributes, histograms = pack_attrs(frame.attrs)
+        attributes, histograms = pack_attrs(case.table.attrs), pack_histograms(case.histograms)
         with explained(self.path), self._transaction() as connection:
             connection.execute("DELETE FROM results WHERE position = ?", (position,))
             connection.executemany(f"INSERT INTO results VALUES ({marks})", [[position, *r] for r in rows])

@@ -1,4 +1,4 @@
-"""Tables of several cases, and what travels in their ``attrs``."""
+"""What a run returns for its cases: the tidy table, and the histograms, which no table can hold."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,11 +18,20 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-class Provenance(dict[Hashable | None, Any]):
-    """What a case's table has in ``attrs``, not to be changed: pandas need not copy it at every step."""
+@dataclass(frozen=True, eq=False)
+class Simulated:
+    """What was measured of one case, or of several.
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Provenance:
-        return self
+    Attributes
+    ----------
+    table : DataFrame
+        Columns of `varprop.results.schema.SIMULATED_COLUMNS`; ``attrs`` hold plain JSON provenance.
+    histograms : tuple of Histogram
+        Of the pre-activations, by case and layer.
+    """
+
+    table: pd.DataFrame
+    histograms: tuple[Histogram, ...] = ()
 
 
 def content_digest(content: Any) -> str:
@@ -48,40 +58,38 @@ def content_digest(content: Any) -> str:
     return digest.hexdigest()
 
 
-def join_frames(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+def join_cases(cases: Sequence[Simulated]) -> Simulated:
     """Put the tables of several cases below one another; ``attrs["cases"]`` keeps the provenance of each.
 
     The joint ``attrs["digest"]`` is the SHA-256 of the cases' digests.
     """
     import pandas as pd
 
-    bare = [frame.copy(deep=False) for frame in frames]
+    bare = [case.table.copy(deep=False) for case in cases]
     for frame in bare:
-        frame.attrs = {}  # pandas compares them on joining, and arrays have no truth value
+        frame.attrs = {}  # pandas compares them on joining, and drops what differs
     joint = pd.concat(bare, ignore_index=True)
-    joint.attrs["cases"] = Provenance({frame["case"].iloc[0]: Provenance(frame.attrs) for frame in frames})
-    digests = "".join(str(frame.attrs["digest"]) for frame in frames)
+    joint.attrs["cases"] = {case.table["case"].iloc[0]: dict(case.table.attrs) for case in cases}
+    digests = "".join(str(case.table.attrs["digest"]) for case in cases)
     joint.attrs["digest"] = hashlib.sha256(digests.encode()).hexdigest()
-    return joint
+    return Simulated(joint, tuple(h for case in cases for h in case.histograms))
 
 
-def pack_attrs(attrs: Mapping[Hashable | None, Any]) -> tuple[str, bytes]:
-    """Return a case's ``attrs`` as JSON text, and its histograms as an .npz archive."""
-    listed: tuple[Histogram, ...] = attrs.get("histograms", ())
-    arrays = {f"{name}_{h.layer}": getattr(h, name) for h in listed for name in ("edges", "counts")}
+def pack_attrs(attrs: Mapping[Hashable | None, Any]) -> str:
+    """Return a case's ``attrs`` as JSON text."""
+    return json.dumps(dict(attrs))
+
+
+def pack_histograms(histograms: Sequence[Histogram]) -> bytes:
+    """Return a case's histograms, layer by layer, as an .npz archive without pickled objects."""
+    arrays = {f"{name}_{h.layer}": getattr(h, name) for h in histograms for name in ("edges", "counts")}
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
-    return json.dumps({k: v for k, v in attrs.items() if k != "histograms"}), buffer.getvalue()
+    return buffer.getvalue()
 
 
-def unpack_attrs(case: str, text: str, archive: bytes) -> dict[str, Any]:
-    """Return the ``attrs`` that `pack_attrs` packed; nothing is ever unpickled."""
-    attrs: dict[str, Any] = {k: _tuples(v) for k, v in json.loads(text).items()}
+def unpack_histograms(case: str, archive: bytes) -> tuple[Histogram, ...]:
+    """Return the histograms that `pack_histograms` packed; nothing is ever unpickled."""
     with np.load(io.BytesIO(archive), allow_pickle=False) as arrays:
         layers = range(1, len(arrays.files) // 2 + 1)
-        listed = tuple(Histogram(case, i, arrays[f"edges_{i}"], arrays[f"counts_{i}"]) for i in layers)
-    return attrs | ({"histograms": listed} if listed else {})
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
+        return tuple(Histogram(case, i, arrays[f"edges_{i}"], arrays[f"counts_{i}"]) for i in layers)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 
-from varprop._validation import InputError
+from varprop._validation import InputError, described
 from varprop.plots.frames import current_axes
 from varprop.plots.labels import label
 from varprop.plots.style import INK, MUTED, Look, looks
@@ -26,8 +26,16 @@ REACH = 4.2
 _SHADE = "#cc78bc"
 
 
-Measured: TypeAlias = "pd.DataFrame | tuple[Histogram, ...] | None"
-"""A table of `varprop.simulate`, which brings its histograms along, or the histograms themselves."""
+class HasHistograms(Protocol):
+    """What a run returns that was asked for more than a table, such as the evidence of `varprop.examine`."""
+
+    @property
+    def histograms(self) -> Sequence[Histogram]:
+        """Of the measured pre-activations, by case and layer."""
+
+
+Measured: TypeAlias = "HasHistograms | Histogram | Sequence[Histogram] | None"
+"""What `varprop.examine` returns, a histogram of it, or several; a table has none."""
 
 Tails = Mapping[tuple[str, int], tuple[float, float]]
 """From case and layer to the saturation set: z at most the first, or at least the second number."""
@@ -52,8 +60,8 @@ def density(
     ----------
     predicted : DataFrame or None
         Table of `varprop.predict`.
-    simulated : DataFrame, tuple of Histogram, or None
-        Table of `varprop.simulate`, which brings its histograms along, or these.
+    simulated : Evidence, Histogram, sequence of Histogram, or None
+        What `varprop.examine` returns, or histograms of it.
     case : str
     layer : int
     tails : (low, high), optional
@@ -71,14 +79,14 @@ def density(
     Raises
     ------
     InputError
-        If neither table knows this case and layer.
+        If neither knows this case and layer, or a table is given for `simulated`.
     """
     ax = current_axes(ax)
     law = _laws(predicted).get((case, layer))
-    measured = _measured(simulated).get((case, layer))
-    if law is None and measured is None:
-        raise InputError("case", f"{case}, layer {layer}", "a case and layer of the tables")
-    return _draw(ax, law, measured, tails, look or looks([case])[case], reach)
+    counted = _measured(simulated).get((case, layer))
+    if law is None and counted is None:
+        raise InputError("case", f"{case}, layer {layer}", "a case and layer of the table or the histograms")
+    return _draw(ax, law, counted, tails, look or looks([case])[case], reach)
 
 
 def density_panels(
@@ -117,13 +125,13 @@ def density_panels(
     """
     names, tails = names or {}, tails or {}
     styles = {**looks(cases), **(styles or {})}
-    laws, measured = _laws(predicted), _measured(simulated)
+    laws, found = _laws(predicted), _measured(simulated)
     places = [(case, layer) for case in cases for layer in layers]
-    widest = max((_size(laws.get(p), measured.get(p)) for p in places), default=0.0)
+    widest = max((_size(laws.get(p), found.get(p)) for p in places), default=0.0)
     reach = REACH * widest if same_reach and widest > 0 else None
     grid: Any = figure.subplots(len(cases), len(layers), squeeze=False)
     for ax, place in zip(grid.flat, places, strict=True):
-        law, counted = laws.get(place), measured.get(place)
+        law, counted = laws.get(place), found.get(place)
         if law is None and counted is None:
             ax.set_axis_off()
             continue
@@ -154,9 +162,13 @@ def _laws(predicted: pd.DataFrame | None) -> dict[tuple[str, int], tuple[float, 
 
 def _measured(simulated: Measured) -> dict[tuple[str, int], Histogram]:
     """Return the histograms that hold anything, by case and layer."""
-    from varprop.montecarlo.histograms import histograms
+    from varprop.montecarlo.histograms import Histogram
 
-    listed = () if simulated is None else simulated if isinstance(simulated, tuple) else histograms(simulated)
+    found: Any = () if simulated is None else getattr(simulated, "histograms", simulated)
+    listed = (found,) if isinstance(found, Histogram) else found
+    if not isinstance(listed, list | tuple) or not all(isinstance(each, Histogram) for each in listed):
+        given = described(f"a {type(simulated).__name__}, which holds no histograms")
+        raise InputError("simulated", given, "what vp.examine(...) returns, or its histograms")
     return {(found.case, found.layer): found for found in listed if found.counts[1:-1].any()}
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from varprop.results.schema import COMPARED_COLUMNS, QUANTITIES, SIMULATED_COLUMNS, Quantity
+from varprop.results.schema import COMPARED_COLUMNS, QUANTITIES, SIMULATED_COLUMNS, TEXT_COLUMNS, Quantity
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,10 +83,7 @@ AUDIT_COLUMNS = (*COMPARED_COLUMNS, "median", "n_draws", *PLACE_COLUMNS)
 
 _WHOLE = {"layer", "width", "n_draws", "call"}
 _TRUTH = {"trunk"}
-_NUMBERS = {
-    "value", "log_value", "std_error", "ci_low", "ci_high", "median", "predicted", "measured", "difference",
-    "z_score", "p_value", "p_adjusted", "margin", "draws_needed",
-}  # fmt: skip
+_TEXTS = {*TEXT_COLUMNS, "module", "kind", "op", "parameter"}
 
 
 def audit_frame(
@@ -112,10 +109,10 @@ def audit_frame(
             data[column] = pd.Series([r.get(column, 0) for r in records], dtype="int64")
         elif column in _TRUTH:
             data[column] = pd.Series([r.get(column, True) for r in records], dtype="bool")
-        elif column in _NUMBERS:
-            data[column] = pd.Series([r.get(column, float("nan")) for r in records], dtype="float64")
-        else:
+        elif column in _TEXTS:
             data[column] = pd.Series([r.get(column, "") for r in records], dtype=object)
+        else:
+            data[column] = pd.Series([r.get(column, float("nan")) for r in records], dtype="float64")
     frame = pd.DataFrame(data, columns=list(columns))
     frame.attrs.update(attrs or {})
     return frame

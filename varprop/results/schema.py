@@ -1,7 +1,9 @@
 """The contract of every table that varprop returns: quantities, columns, order labels.
 
 A table is *long*: one row per (case, layer, quantity). Predicted tables have `PREDICTED_COLUMNS`, simulated
-ones add `SIMULATED_COLUMNS`, compared ones have `COMPARED_COLUMNS`. Provenance stands in ``frame.attrs``.
+ones add `SIMULATED_COLUMNS`, compared ones have `COMPARED_COLUMNS`. What belongs to a row is a column: a table may be
+filtered, sorted, joined and written to a file. ``frame.attrs`` hold plain JSON provenance only (seed, digest, versions,
+alpha); nothing is computed from them.
 """
 
 from __future__ import annotations
@@ -176,6 +178,9 @@ SIMULATED_COLUMNS = (
     "ci_low",
     "ci_high",
     "median",
+    "log_mean",
+    "log_std",
+    "variance_ratio",
     "n_draws",
     "sampler",
     "estimator",
