@@ -10,7 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from varprop.results.schema import COMPARED_COLUMNS, QUANTITIES, SIMULATED_COLUMNS, TEXT_COLUMNS, Quantity
+from varprop.results.schema import (
+    COMPARED_COLUMNS,
+    QUANTITIES,
+    SIMULATED_COLUMNS,
+    TEXT_COLUMNS,
+    WHOLE_COLUMNS,
+    Quantity,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,7 +88,7 @@ PLACE_COLUMNS = ("module", "kind", "op", "call", "parameter", "trunk")
 MEASURED_COLUMNS = (*SIMULATED_COLUMNS, *PLACE_COLUMNS)
 AUDIT_COLUMNS = (*COMPARED_COLUMNS, "median", "n_draws", *PLACE_COLUMNS)
 
-_WHOLE = {"layer", "width", "n_draws", "call"}
+_WHOLE = {*WHOLE_COLUMNS, "call"}
 _TRUTH = {"trunk"}
 _TEXTS = {*TEXT_COLUMNS, "module", "kind", "op", "parameter"}
 
