@@ -63,6 +63,7 @@ def main() -> None:
     parser.add_argument("--list", action="store_true", help="say what there is and stop")
     arguments = parser.parse_args()
     os.chdir(ROOT)
+    from varprop._files import write_atomic
     from varprop.reporting.pages import index_text, read_card
 
     def current(name: str) -> bool:
@@ -81,10 +82,10 @@ def main() -> None:
         start, made_from = time.perf_counter(), stamp(name)
         runpy.run_path(str(HERE / f"{name}.py"), run_name="__main__")
         STAMPS.mkdir(parents=True, exist_ok=True)
-        (STAMPS / name).write_text(made_from, encoding="utf-8")
+        write_atomic(STAMPS / name, made_from)
         print(f"{time.perf_counter() - start:.0f} s", file=sys.stderr)
     cards = [card for name in ORDER if (card := read_card(REPORTS / name)) is not None]
-    (REPORTS / "README.md").write_text(index_text(cards), encoding="utf-8")
+    write_atomic(REPORTS / "README.md", index_text(cards))
     print((REPORTS / "README.md").relative_to(ROOT))
 
 

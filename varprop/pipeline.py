@@ -250,7 +250,8 @@ def report(
     output : path
         The folder to write. It appears whole or not at all.
     force : bool
-        Whether a former report there is replaced; folders that hold anything else never are.
+        Whether a former report there is replaced; folders that hold anything else, or a file of a report that
+        has been edited, never are.
     order, progress, **simulation
         As in `predict` and `simulate`; `draws` and `seed` replace the study's.
 
@@ -264,11 +265,11 @@ def report(
     InputError
         If `output` exists or cannot be written (said before any work is done), or an argument is not allowed.
     """
-    from varprop.reporting.write import check_report_folder, write_report
+    from varprop.reporting.folder import claimed_folder
+    from varprop.reporting.write import fill_report
 
-    check_report_folder(output, force=force)
-    evidence = examine(subject, order=order, progress=progress, **simulation)
-    return write_report(evidence, output, force=force)
+    with claimed_folder(output, force=force, store=simulation.get("store")) as claim:
+        return fill_report(claim, examine(subject, order=order, progress=progress, **simulation))
 
 
 def load(store: str | os.PathLike[str]) -> pd.DataFrame:

@@ -40,9 +40,21 @@ def test_a_page_is_a_folder_with_pictures_and_numbers(tmp_path):
 def test_writing_again_replaces_the_page_and_repeats_it_bit_for_bit(tmp_path):
     first = page().write(tmp_path)
     before = {p.name: p.read_bytes() for p in first.parent.iterdir()}
-    (first.parent / "stale.csv").write_text("old")
     page().write(tmp_path)
     assert {p.name: p.read_bytes() for p in first.parent.iterdir()} == before
+
+
+def test_a_page_never_takes_the_place_of_the_user_s_work(tmp_path):
+    folder = page().write(tmp_path).parent
+    (folder / "stale.csv").write_text("mine")
+    with pytest.raises(InputError, match=r"stale\.csv"):
+        page().write(tmp_path)
+    assert (folder / "stale.csv").read_text() == "mine"
+    (folder / "stale.csv").unlink()
+    (folder / "README.md").write_text("edited by hand")
+    with pytest.raises(InputError, match=r"README\.md.*edited"):
+        page().write(tmp_path)
+    assert (folder / "README.md").read_text() == "edited by hand"
 
 
 def test_cards_say_what_the_index_needs(tmp_path):

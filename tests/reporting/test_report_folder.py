@@ -13,7 +13,7 @@ from tests import synthetic
 from tests.reporting.conftest import made
 from varprop import InputError
 from varprop.plots.labels import short
-from varprop.reporting import write
+from varprop.reporting import folder as folders
 from varprop.reporting.evidence import Evidence
 from varprop.reporting.write import FILES, write_report
 from varprop.results.schema import COMPARED_COLUMNS, SIMULATED_COLUMNS
@@ -230,7 +230,7 @@ def test_a_failure_on_the_way_leaves_everything_as_it_was(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(write, "write_files", full)
+    monkeypatch.setattr(folders, "write_files", full)
     with pytest.raises(InputError, match="No space left"):
         write_report(small, tmp_path / "out", force=True)
     with pytest.raises(InputError, match="No space left"):

@@ -22,6 +22,8 @@ from varprop.diagnosis import Diagnosis, diagnose, suggested_changes, torch_line
 if TYPE_CHECKING:
     import pandas as pd
 
+    from varprop.reporting.folder import Claim
+
 FILES = ("report.html", "report.md", "audit.csv", "changes.csv", "changes.py", "provenance.json", "figures")
 """What an audit's folder holds."""
 
@@ -93,11 +95,30 @@ def run_command(
         A place that cannot be imported, a shape that is none, or what `varprop.audit` refuses.
     """
     started = time.perf_counter()
-    target = None
-    if output is not None:
-        from varprop.reporting.folder import check_output
+    if output is None:
+        return _outcome(place, shape, tokens, draws, seed, mode, batch_axis)
+    from varprop.reporting.folder import claimed_folder
 
-        target = check_output(output, force=force, ours=FILES)
+    with claimed_folder(output, force=force) as claim:
+        outcome = _outcome(place, shape, tokens, draws, seed, mode, batch_axis)
+        facts = {
+            "place": place,
+            "input": shape,
+            "tokens": tokens,
+            "seconds": {"audit": round(time.perf_counter() - started, 3)},
+        }
+        return replace(outcome, page=write_audit(outcome, claim, facts))
+
+
+def _outcome(
+    place: str,
+    shape: str,
+    tokens: int | None,
+    draws: int,
+    seed: int,
+    mode: str | None,
+    batch_axis: int,
+) -> Outcome:
     model = find_model(place)
     inputs = random_inputs(shape, tokens, seed)
     options: dict[str, Any] = {"draws": draws, "seed": seed, "mode": mode, "batch_axis": batch_axis}
@@ -107,16 +128,7 @@ def run_command(
     lines = torch_lines(changes) if table.attrs["framework"] == "torch" else ""
     makes = bool(changes["suggested"].notna().any())
     after = diagnose(audit(model, inputs, changes=changes, **options)) if makes else None
-    outcome = Outcome(table, found, changes, lines, after)
-    if target is None:
-        return outcome
-    facts = {
-        "place": place,
-        "input": shape,
-        "tokens": tokens,
-        "seconds": {"audit": round(time.perf_counter() - started, 3)},
-    }
-    return replace(outcome, page=write_audit(outcome, target, facts))
+    return Outcome(table, found, changes, lines, after)
 
 
 def find_model(place: str) -> Callable[[], Any] | Any:
@@ -155,15 +167,13 @@ def random_inputs(shape: str, tokens: int | None, seed: int) -> np.ndarray:
     return rng.standard_normal(sizes, dtype=np.float32)
 
 
-def write_audit(outcome: Outcome, target: Path, facts: dict[str, Any]) -> Path:
-    """Write the report of an audit into a new folder; it appears whole or not at all."""
+def write_audit(outcome: Outcome, claim: Claim, facts: dict[str, Any]) -> Path:
+    """Write the report of an audit into the claimed folder; it appears whole or not at all."""
     import platform
 
     import varprop
-    from varprop.reporting.folder import replaced_folder, write_files
     from varprop.reporting.html import to_html
     from varprop.reporting.markdown import to_markdown
-    from varprop.reporting.provenance import to_json
     from varprop.reporting.render import render
     from varprop.reporting.tables import to_csv
 
@@ -191,10 +201,8 @@ def write_audit(outcome: Outcome, target: Path, facts: dict[str, Any]) -> Path:
     files["changes.csv"] = to_csv(outcome.changes)
     if outcome.lines:
         files["changes.py"] = f"{outcome.lines}\n"
-    files["provenance.json"] = to_json(facts)
-    with replaced_folder(target) as built:
-        write_files(built, files)
-    return target / "report.html"
+    claim.publish(files, facts)
+    return claim.target / "report.html"
 
 
 def terminal_lines(outcome: Outcome, width: int = 100) -> list[str]:

@@ -20,7 +20,9 @@ from varprop.cli.options import format_option
 @click.option("--mode", help="train or eval.  [default: as the model is]")
 @click.option("--batch-axis", type=int, default=0, show_default=True, help="Axis of the examples.")
 @click.option("-o", "--output", help="Folder for a report.")
-@click.option("--force", is_flag=True, help="Replace a former report.")
+@click.option(
+    "--force", is_flag=True, help="Replace a former report, unless a file of it was edited or added."
+)
 @click.option("--apply", is_flag=True, help="Print only the code that makes the suggested changes.")
 @click.option("--strict", is_flag=True, help="Exit with 1 if the model is unhealthy.")
 @format_option

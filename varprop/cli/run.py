@@ -24,7 +24,9 @@ _QUANTITY = click.option(
 @click.command("report", context_settings=CONTEXT)
 @network_options
 @click.option("-o", "--output", default="reports/latest", show_default=True, help="The folder to write.")
-@click.option("--force", is_flag=True, help="Replace a former report.")
+@click.option(
+    "--force", is_flag=True, help="Replace a former report, unless a file of it was edited or added."
+)
 @_STRICT
 @_ORDER
 @simulation_options
@@ -45,14 +47,15 @@ def report_command(
     """
     from varprop.cli.progress import terminal_progress
     from varprop.pipeline import examine
+    from varprop.reporting.folder import claimed_folder
     from varprop.reporting.sentences import headline
-    from varprop.reporting.write import check_report_folder, write_report
+    from varprop.reporting.write import fill_report
 
-    check_report_folder(output, force=force)
-    chosen = chosen_study(study, network, default=True)
-    with terminal_progress() as progress:
-        evidence = examine(chosen, order=order, progress=progress, **simulation)
-    page = write_report(evidence, output, force=force)
+    with claimed_folder(output, force=force, store=simulation.get("store")) as claim:
+        chosen = chosen_study(study, network, default=True)
+        with terminal_progress() as progress:
+            evidence = examine(chosen, order=order, progress=progress, **simulation)
+        page = fill_report(claim, evidence)
     click.echo(headline(evidence.compared), err=True)
     click.echo(str(page))
     return _code(evidence.compared["verdict"], strict)

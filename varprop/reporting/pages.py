@@ -8,7 +8,6 @@ gallery's index is made from.
 from __future__ import annotations
 
 import io
-import json
 import os
 import re
 from collections.abc import Callable
@@ -18,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from varprop._validation import InputError, described
 from varprop.plots.style import figure_style
-from varprop.reporting.folder import replaced_folder, write_files
+from varprop.reporting.folder import claimed_folder
 from varprop.reporting.markdown import escape
+from varprop.reporting.record import read_record
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -111,18 +111,23 @@ class Page:
         self._parts.append(f"{_markdown(shown)}\n\n{note}{more} ([all numbers]({name}.csv))".rstrip())
 
     def write(self, root: str | os.PathLike[str] = "reports") -> Path:
-        """Write the page's folder, whole or not at all, and return the path of its README."""
+        """Write the page's folder, whole or not at all, and return the path of its README.
+
+        It takes the place of a former page.
+
+        Raises
+        ------
+        InputError
+            If the folder holds a file that no page wrote or that has been edited, or cannot be written.
+        """
         card = {"name": self.name, "title": self.title, "answer": self.answer}
         text = [f"# {self.title}", f"*{self.question}*", f"**{self.answer}**", *self._parts]
         source = f"../../analyses/{self.name}.py"
         text.append(f"---\n\nMade by [analyses/{self.name}.py]({source}); `make gallery` makes it anew.")
         self._files["README.md"] = "\n\n".join(text) + "\n"
-        self._files[CARD] = json.dumps(card, indent=2, ensure_ascii=False) + "\n"
-        target = Path(root) / self.name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with replaced_folder(target) as built:
-            write_files(built, self._files)
-        return target / "README.md"
+        with claimed_folder(Path(root) / self.name, force=True, record=CARD) as claim:
+            claim.publish(self._files, card)
+            return claim.target / "README.md"
 
 
 def publish(name: str, text: str, root: str | os.PathLike[str] = "reports", **parts: Any) -> Path:
@@ -190,8 +195,8 @@ def publish(name: str, text: str, root: str | os.PathLike[str] = "reports", **pa
 
 def read_card(folder: Path) -> dict[str, Any] | None:
     """Return what a written page says of itself, or None if there is none."""
-    path = folder / CARD
-    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+    record = read_record(folder, CARD)
+    return None if record is None else {key: record[key] for key in ("name", "title", "answer")}
 
 
 def index_text(cards: list[dict[str, Any]]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
@@ -47,11 +46,6 @@ def provenance(evidence: Evidence) -> dict[str, Any]:
         "packages": _versions(),
         "seconds": {step: round(seconds, 3) for step, seconds in evidence.seconds.items()},
     }
-
-
-def to_json(facts: dict[str, Any]) -> str:
-    """Return the facts as JSON."""
-    return json.dumps(facts, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def colophon(facts: dict[str, Any]) -> list[tuple[str, str]]:

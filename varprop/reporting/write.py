@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from varprop.reporting.folder import check_output, replaced_folder, write_files
+from varprop.reporting.folder import Claim, claimed_folder
 from varprop.reporting.html import to_html
 from varprop.reporting.markdown import to_markdown
-from varprop.reporting.provenance import colophon, provenance, to_json
+from varprop.reporting.provenance import colophon, provenance
 from varprop.reporting.render import render
 from varprop.reporting.study_document import study_document
 from varprop.reporting.tables import to_csv
@@ -33,11 +33,6 @@ FILES = (
 """What a report's folder holds."""
 
 
-def check_report_folder(output: str | os.PathLike[str], *, force: bool = False) -> Path:
-    """Return the folder a report may be written to; see `varprop.reporting.folder.check_output`."""
-    return check_output(output, force=force, ours=FILES)
-
-
 def write_report(evidence: Evidence, output: str | os.PathLike[str], *, force: bool = False) -> Path:
     """Write the report on `evidence` and return the path of its page.
 
@@ -46,9 +41,15 @@ def write_report(evidence: Evidence, output: str | os.PathLike[str], *, force: b
     Raises
     ------
     InputError
-        If `output` exists (without `force`), holds anything that no report wrote, or cannot be written.
+        If `output` exists (without `force`), holds anything that is not as a report wrote it, or cannot be
+        written.
     """
-    target = check_report_folder(output, force=force)
+    with claimed_folder(output, force=force) as claim:
+        return fill_report(claim, evidence)
+
+
+def fill_report(claim: Claim, evidence: Evidence) -> Path:
+    """Write the report on `evidence` into the claimed folder and return the path of its page."""
     start = time.perf_counter()
     document = study_document(evidence)
     files: dict[str, str | bytes] = {}
@@ -66,10 +67,8 @@ def write_report(evidence: Evidence, output: str | os.PathLike[str], *, force: b
     files["layers.csv"] = to_csv(layers(evidence))
     files["comparison.csv"] = to_csv(evidence.compared)
     files["study.toml"] = _study_text(evidence)
-    files["provenance.json"] = to_json(facts)
-    with replaced_folder(target) as built:
-        write_files(built, files)
-    return target / "report.html"
+    claim.publish(files, facts)
+    return claim.target / "report.html"
 
 
 def layers(evidence: Evidence) -> pd.DataFrame:
