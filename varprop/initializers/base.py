@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from varprop._registry import Registry, Value, spell
-from varprop._validation import InputError, check_integer, check_one_of, check_real, described
-from varprop.initializers.laws import Law
+from varprop._validation import InputError, check_integer, check_one_of, described
+from varprop.initializers.laws import Law, check_size
 from varprop.initializers.sampling import sample_law
 
 Rule = Callable[..., Law]
@@ -152,7 +152,7 @@ def register(
         reals = {p.name for p in listed if p.annotation == "float"}
 
         def factory(**arguments: Value) -> Initializer:
-            values = {k: check_real(k, v) if k in reals else v for k, v in arguments.items()}
+            values = {k: check_size(k, v) if k in reals else v for k, v in arguments.items()}
             stated = {p.name: p.default for p in listed} | values
             given = {p.name: stated[p.name] for p in listed if stated[p.name] != p.default}
             bound = functools.partial(rule, **given)

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from varprop._validation import InputError, check_integer, check_real
+from varprop._validation import InputError, check_integer, check_real, described
 from varprop.initializers.truncation import truncated_moments
 
 SPREAD_AT_TWO = 0.87962566103423978
@@ -78,9 +78,21 @@ class Law:
         return self["mean_square"] if self.family == "identity" else self.variance + self.mean**2
 
 
+LEAST, GREATEST = 1e-140, 1e140
+"""Sizes whose squares, and sums of such, a double can hold."""
+
+
+def check_size(field: str, value: object, minimum: float | None = None) -> float:
+    """Return a parameter whose square stays in range: 0, or of a size between `LEAST` and `GREATEST`."""
+    number = check_real(field, value, minimum=minimum)
+    if number and not LEAST <= abs(number) <= GREATEST:
+        raise InputError(field, value, f"0, or a size from {LEAST:g} to {GREATEST:g}")
+    return number
+
+
 def constant(value: float) -> Law:
     """Every entry equals `value`."""
-    value = check_real("value", value)
+    value = check_size("value", value)
     return Law(
         "constant", value, 0.0, 0.0, True, False, value == 0.0, True, False, parameters=(("value", value),)
     )
@@ -88,7 +100,7 @@ def constant(value: float) -> Law:
 
 def normal(std: float, mean: float = 0.0) -> Law:
     """Independent N(mean, std²) entries."""
-    std, mean = check_real("std", std, minimum=0.0), check_real("mean", mean)
+    std, mean = check_size("std", std, minimum=0.0), check_size("mean", mean)
     if std == 0.0:
         return constant(mean)
     return _independent("normal", mean, std**2, 0.0, gaussian=True, mean=mean, std=std)
@@ -101,12 +113,18 @@ def uniform(low: float, high: float) -> Law:
         raise InputError("low", low, f"at most the upper bound {high:g}")
     if low == high:
         return constant(low)
+    if max(abs(low), abs(high)) > GREATEST or high - low < LEAST:
+        allowed = f"bounds of a size up to {GREATEST:g}, at least {LEAST:g} apart"
+        raise InputError("low", described(f"{low:g} with high {high:g}"), allowed)
     return _independent("uniform", (low + high) / 2, (high - low) ** 2 / 12, -1.2, low=low, high=high)
 
 
 def truncated_normal(mean: float, std: float, low: float, high: float) -> Law:
     """Independent entries of N(mean, std²) conditioned on ``low <= w <= high`` (all four absolute)."""
-    mean, std = check_real("mean", mean), check_real("std", std, minimum=0.0, exclusive=True)
+    mean, std = (
+        check_size("mean", mean),
+        check_size("std", check_real("std", std, minimum=0.0, exclusive=True)),
+    )
     low, high = check_real("low", low), check_real("high", high)
     if low >= high:
         raise InputError("low", low, f"less than the upper bound {high:g}")
@@ -121,7 +139,7 @@ def truncated_normal(mean: float, std: float, low: float, high: float) -> Law:
 
 def rademacher(std: float) -> Law:
     """Independent fair signs, ±std."""
-    std = check_real("std", std, minimum=0.0)
+    std = check_size("std", std, minimum=0.0)
     if std == 0.0:
         return constant(0.0)
     return replace(_independent("rademacher", 0.0, std**2, -2.0, std=std), continuous=False)
@@ -130,7 +148,7 @@ def rademacher(std: float) -> Law:
 def sparse(sparsity: float, std: float) -> Law:
     """Independent entries: 0 with probability `sparsity`, else N(0, std²)."""
     sparsity = check_real("sparsity", sparsity, minimum=0.0, maximum=1.0)
-    std, keep = check_real("std", std, minimum=0.0), 1.0 - sparsity
+    std, keep = check_size("std", std, minimum=0.0), 1.0 - sparsity
     if std == 0.0 or keep == 0.0:
         return constant(0.0)
     if keep == 1.0:
@@ -156,7 +174,7 @@ def identity(gain: float, fan_in: int, fan_out: int, groups: int = 1) -> Law:
 
     Deterministic; entries differ by position, so `mean` is the mean over positions.
     """
-    gain, groups = check_real("gain", gain), check_integer("groups", groups, minimum=1)
+    gain, groups = check_size("gain", gain), check_integer("groups", groups, minimum=1)
     if fan_out % groups:
         raise InputError("groups", groups, f"a divisor of the fan_out {fan_out}")
     share = groups * min(fan_out // groups, fan_in) / (fan_in * fan_out)
@@ -172,7 +190,7 @@ def orthogonal(gain: float, fan_in: int, fan_out: int) -> Law:
     Then WᵀW = gain²·I (tall) or WWᵀ = gain²·I (wide). A squared entry is Beta(1/2, (n−1)/2), hence
     E w² = gain²/n and E w⁴ = 3 gain⁴/(n(n+2)): excess kurtosis −6/(n+2).
     """
-    gain = check_real("gain", gain)
+    gain = check_size("gain", gain)
     if gain == 0.0:
         return constant(0.0)
     order = max(fan_in, fan_out)

@@ -7,7 +7,11 @@ from varprop.montecarlo.control import why_no_control
 from varprop.montecarlo.costs import draw_seconds
 from varprop.montecarlo.samplers.chain import why_not_chain
 from varprop.montecarlo.samplers.conditional import FAMILIES
+from varprop.montecarlo.samplers.program import size_ratio
 from varprop.spec import Network
+
+_WIDEST = 1e120
+"""Ratio of two inputs' sizes whose squares still fit into double precision side by side."""
 
 
 def choose(network: Network, sampler: str, estimator: str = "plain") -> str:
@@ -19,6 +23,9 @@ def choose(network: Network, sampler: str, estimator: str = "plain") -> str:
         If the assumptions of the sampler or the estimator fail for this network.
     """
     check_one_of("sampler", sampler, ("auto", "dense", "conditional", "chain"))
+    if size_ratio(network.input.array()) > _WIDEST:
+        found = described("examples of which one is more than 1e120 times as large as another")
+        raise InputError("input", found, "examples of comparable sizes (all of a draw share one exponent)")
     if estimator == "control":
         refusal = why_no_control(network)
         if refusal:

@@ -61,6 +61,9 @@ def why_no_control(network: Network) -> str:
         if bias.family not in ("normal", "constant"):
             return f"layer {number} has {layer.biases.name} biases, and control needs normal or constant ones"
     exponents = nominal_exponents(network)
+    largest = float(np.abs(network.input.array()).max())
+    if largest and not 2.0**-_DEEPEST < largest < 2.0**_DEEPEST:
+        return "its inputs leave the range whose squares double precision holds"
     if max(map(abs, exponents), default=0) > _DEEPEST:
         return "its pre-activations leave the range of double precision"
     return ""

@@ -32,11 +32,13 @@ def nominal_exponents(network: Network) -> tuple[int, ...]:
     (4, 5)
     """
     data = network.input.array()
-    second, mean_square = float(np.mean(data**2)), float(np.mean(data.mean(axis=0) ** 2))
+    with np.errstate(over="ignore"):
+        second, mean_square = float(np.mean(data**2)), float(np.mean(data.mean(axis=0) ** 2))
     exponents = []
     for number, layer in enumerate(network.layers, start=1):
         fan_in, _ = network.fans(number)
         weight, bias = network.weight_law(number), network.bias_law(number)
+        second, mean_square = min(second, _GREATEST), min(mean_square, _GREATEST)
         spread = max(weight.second_moment - weight.mean**2, 0.0)
         size = fan_in * spread * second + fan_in**2 * weight.mean**2 * mean_square + bias.second_moment
         size = min(max(size, _SMALLEST), _GREATEST)

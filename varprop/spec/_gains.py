@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from varprop.initializers import Law
+from varprop.initializers.laws import check_size
 
 _POWERS = {
     **dict.fromkeys(("value", "mean", "std", "low", "high", "location", "scale", "gain"), 1),
@@ -20,11 +21,14 @@ def with_gain(law: Law, gain: float) -> Law:
 
     Raises
     ------
+    InputError
+        If the product leaves the range in which squares can be held.
     KeyError
         If the law has a parameter of which it is not known how it scales.
     """
     if gain == 1.0:
         return law
+    check_size("gain", gain * max(law.std, abs(law.mean)))
     return replace(
         law,
         mean=gain * law.mean,

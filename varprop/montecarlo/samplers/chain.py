@@ -13,12 +13,16 @@ independent of |h^{l-1}|. Hence with the same K and fresh chi-square numbers
 
     |Wᵀ delta|² = s|delta|² (X' + Y'),   |delta'|² = s|delta|² (b² X' + a² Y').
 
-A relu layer with K = 0 is dead: everything above it is 0, and so is every hidden gradient. Each quantity has its
-exact law in every layer. Means of z and phi(z) are no functions of norms and are not given; nor are histograms.
+Where nothing arrives (a zero input; above a dead layer, relu with K = 0) every pre-activation of a layer is 0, and so
+is the gradient of its weights; but the gradient passes with the slope c = phi'(0) of every unit, and W is still
+independent of it: |delta'|² = s|delta|² c² (X' + Y'). That ends at the dead layer, whose slopes are all 0.
+Each quantity has its exact law in every layer. Means of z and phi(z) are no functions of norms and are not given;
+nor are histograms.
 """
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,8 +57,9 @@ def why_not_chain(network: Network) -> str:
 def run_chain(program: Program, rng: np.random.Generator, draws: int) -> Records:
     """Draw the norms of `draws` networks and return every quantity they determine."""
     records = Records(draws, program.depth)
-    with np.errstate(divide="ignore"):
-        start = np.log2(float((program.x**2).sum()))
+    largest = float(np.abs(program.x).max())
+    # Scaled first, because squares of 1e155 leave the range.
+    start = math.log2(((program.x / largest) ** 2).sum()) + 2 * math.log2(largest) if largest else -math.inf
     size = np.full(draws, start)  # log2 |h|²
     inputs, positives = [], []
     for step in program.steps:
@@ -71,7 +76,7 @@ def _forward(step: Step, size: Array, rng: np.random.Generator, records: Records
     n, alive = step.fan_out, np.isfinite(size)
     positive = rng.binomial(n, 0.5, len(size))
     upper, lower = _chi_square(rng, positive), _chi_square(rng, n - positive)
-    scale = size + np.log2(step.weight.variance)
+    scale = size + 2 * math.log2(step.weight["std"])
     low, high = _slopes(step)
     number = step.number
     q = scale + _log2((upper + lower) / n)
@@ -79,8 +84,7 @@ def _forward(step: Step, size: Array, rng: np.random.Generator, records: Records
     records.put_log("preactivation_variance", number, q)
     after = scale + _log2(high**2 * upper + low**2 * lower)
     records.put_log("activation_second_moment", number, after - np.log2(n))
-    zero = np.zeros(1)
-    at_zero = float(step.activation.derivative(zero)[0]) ** 2
+    zero, at_zero = np.zeros(1), _slope_at_zero(step) ** 2
     slopes = (high**2 * positive + low**2 * (n - positive)) / n
     records.put("derivative_second_moment", number, np.where(alive, slopes, at_zero))
     off = bool(step.activation.is_inactive(zero)[0])
@@ -110,7 +114,7 @@ def _backward(
         entry = size + inputs[i] - np.log2(step.fan_out) - np.log2(step.fan_in)
         records.put_log("gradient_weight", number, entry)
         records.put_log("gradient_weight_batch", number, entry)
-        scale = size + np.log2(step.weight.variance)
+        scale = size + 2 * math.log2(step.weight["std"])
         if i == 0:
             everything = _chi_square(rng, np.full(draws, step.fan_in))
             records.put_log("gradient_input", number, scale + _log2(everything / step.fan_in))
@@ -119,9 +123,11 @@ def _backward(
         upper, lower = _chi_square(rng, positive), _chi_square(rng, below.fan_out - positive)
         records.put_log("gradient_input", number, scale + _log2((upper + lower) / step.fan_in))
         low, high = _slopes(below)
-        size = scale + _log2(high**2 * upper + low**2 * lower)
-        # Above a dead layer every pre-activation is 0, where only a slope at 0 would pass a gradient.
-        size = np.where(np.isfinite(inputs[last]), size, -np.inf)
+        alive = np.isfinite(inputs[i - 1])
+        passed = np.where(
+            alive, high**2 * upper + low**2 * lower, _slope_at_zero(below) ** 2 * (upper + lower)
+        )
+        size = scale + _log2(passed)
 
 
 def _chi_square(rng: np.random.Generator, degrees: Array) -> Array:
@@ -136,6 +142,10 @@ def _log2(x: Array) -> Array:
 def _slopes(step: Step) -> tuple[float, float]:
     assert step.activation.slopes is not None
     return step.activation.slopes
+
+
+def _slope_at_zero(step: Step) -> float:
+    return float(step.activation.derivative(np.zeros(1))[0])
 
 
 def _inactive(step: Step) -> tuple[bool, bool]:

@@ -96,9 +96,9 @@ def _at_true_size(step: Step, z: Array, shift: Array) -> tuple[Array, Array, Arr
     if z.dtype == np.float32 and np.abs(shift).max() > _SINGLE:
         raise NeedsDouble
     probe = np.array([-1.0, 1.0])
-    near = step.activation(probe * _NEAR_ZERO), step.activation(probe * _NEAR_ZERO**2)
-    tangents = near[0] / _NEAR_ZERO
-    linear = np.allclose(tangents, near[1] / _NEAR_ZERO**2, rtol=1e-12, atol=0.0)
+    near, nearer = probe * _NEAR_ZERO, probe * _NEAR_ZERO**2
+    tangents = step.activation(near) / near
+    linear = np.allclose(tangents, step.activation(nearer) / nearer, rtol=1e-12, atol=0.0)
     tiny = (shift < -_DOUBLE) & linear
     kept = np.where(tiny, shift, 0)
     true = shifted(z, np.where(tiny, 0, shift)[:, None, None])
@@ -106,8 +106,9 @@ def _at_true_size(step: Step, z: Array, shift: Array) -> tuple[Array, Array, Arr
     if not tiny.any():
         return value, slope, true, 0
     value[tiny] = z[tiny] * np.where(z[tiny] < 0, tangents[0], tangents[1])
-    slope[tiny] = step.activation.derivative(np.sign(z[tiny]) * _NEAR_ZERO)
-    true[tiny] = shifted(z[tiny], shift[tiny, None, None])
+    # Only the sign is left to decide slopes and sets, and must not be lost to 0.
+    true[tiny] = np.sign(z[tiny]) * _NEAR_ZERO
+    slope[tiny] = step.activation.derivative(true[tiny])
     return value, slope, true, kept
 
 
@@ -155,7 +156,7 @@ def _between_inputs(step: Step, y: Array, z: Columns, shift: Power, records: Rec
 def _deviation(y: Array, z: Columns | None) -> tuple[Array, Power]:
     """Return each draw's sum of squares about the mean over inputs, from y's inner products if z tells them."""
     batch = y.shape[2]
-    if z is not None and z.squares[1] == 0:
+    if z is not None and isinstance(z.squares[1], int):
         own = z.squares[0]
         deviation = own - z.gram.reshape(len(y), -1).sum(axis=1) / batch
         if (deviation > own / 2).all() and own.min() > _LEAST and own.max() < 1 / _LEAST:

@@ -99,6 +99,12 @@ class Program:
         """Number of inputs B."""
         return int(self.x.shape[1])
 
+    @functools.cached_property
+    def scaled_input(self) -> tuple[Array, int]:
+        """The input in units of a power of two, and the power: 0 unless its squares strain single precision."""
+        power = math.frexp(float(np.abs(self.x).max()))[1]
+        return (self.x, 0) if abs(power) <= _NEAR else (np.ldexp(self.x, -power), power)
+
 
 @functools.lru_cache(maxsize=64)
 def compile_network(network: Network, share: float, histogram: bool, compiled: bool = False) -> Program:
@@ -129,8 +135,18 @@ def compile_network(network: Network, share: float, histogram: bool, compiled: b
             )
         )
     x = network.input.array()
-    double = any(step.mean == "none" for step in steps)
+    double = any(step.mean == "none" for step in steps) or size_ratio(x) > 2.0**_NEAR
     return Program(network, tuple(steps), x, _first_equal(x), histogram, compiled, double)
+
+
+def size_ratio(x: Array) -> float:
+    """Return the largest input's size over the smallest one's that is not zero; 1 if all are zero."""
+    sizes = np.abs(x).max(axis=0)
+    sizes = sizes[sizes > 0]
+    if not sizes.size:
+        return 1.0
+    with np.errstate(over="ignore"):
+        return float(sizes.max() / sizes.min())
 
 
 def _mean_kind(weight: Law, random: bool) -> Mean:
@@ -180,6 +196,7 @@ def group_sizes(network: Network, sampler: str, draws: int) -> list[int]:
     return [draws // number + (i < draws % number) for i in range(number)]
 
 
+_NEAR = 40  # binary exponents of inputs whose squares, and those of products with ordinary weights, are safe
 _ELEMENTS = 3 << 16
 _BYTES = 1 << 28
 _FEWEST = 4

@@ -7,8 +7,9 @@ exploding network leaves the range while a power of two can be taken out.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,14 +22,20 @@ from varprop.montecarlo.samplers.forward import measure
 from varprop.montecarlo.samplers.products import diagonal
 from varprop.montecarlo.samplers.program import Program, Step
 from varprop.montecarlo.samplers.records import Records
-from varprop.montecarlo.samplers.reductions import Columns, dot, square_sum
+from varprop.montecarlo.samplers.reductions import Columns, NeedsDouble, dot, square_sum
 from varprop.montecarlo.samplers.watch import Watch
 from varprop.montecarlo.scaled import Power, along, shifted
+
+if TYPE_CHECKING:
+    from varprop.initializers import Law
 
 Array = NDArray[Any]
 
 _NEAR = 2.0**80
 """Mean squares within 1/_NEAR … _NEAR need no rescaling."""
+
+_APART = 40
+"""Binary exponents by which a bias may exceed the unit of what it is added to."""
 
 
 class Maps(Protocol):
@@ -86,9 +93,10 @@ def walk(
     """
     records = Records(draws, program.depth)
     counts = np.zeros((program.depth, BINS if program.histogram else 0), np.int64)
-    x = program.x.astype(noise.dtype)
+    scaled, power = program.scaled_input
+    x = scaled.astype(noise.dtype)
     h: Array = np.broadcast_to(x, (draws, *x.shape))
-    shift: Power = 0
+    shift: Power = np.full(draws, power, np.int64) if power else 0
     traces = []
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         columns = Columns(h)
@@ -96,11 +104,11 @@ def walk(
             w = maps.forward(step, columns)
             if program.copies is not None:
                 w = w[:, :, program.copies]
-            y = w
+            y, own_shift = _beside(step.bias, w, shift)
             if not step.bias.deterministic:
                 r = draw_biases(step, draws, noise)
-                y = w + shifted(r, along(-shift, 2))[:, :, None]
-            value, slope, out_shift = measure(program, step, y, shift, records, counts)
+                y = y + shifted(r, along(-own_shift, 2))[:, :, None]
+            value, slope, out_shift = measure(program, step, y, own_shift, records, counts)
             if watch is not None:
                 watch.layer(step, columns, w, shift, value.array, slope, out_shift)
             traces.append(Trace(columns, shift, slope))
@@ -114,6 +122,21 @@ def walk(
             _walk_back(program, maps, records, traces, Columns(delta), shift)
     records.finish()
     return records, counts
+
+
+def _beside(bias: Law, w: Array, shift: Power) -> tuple[Array, Power]:
+    """Return W h and its exponents in units in which a bias, too, stays in range: those of the larger of the two."""
+    size = max(bias.std, abs(bias.mean))
+    if isinstance(shift, int) or not size:
+        return w, shift
+    power = math.frexp(size)[1]
+    new = np.where(shift < power - _APART, power, shift)
+    moved = shift - new
+    if not moved.any():
+        return w, shift
+    if w.dtype == np.float32:
+        raise NeedsDouble
+    return shifted(w, along(moved, 3)), new
 
 
 def _walk_back(
