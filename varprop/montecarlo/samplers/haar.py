@@ -114,7 +114,7 @@ def _square_root(e: Array, rows: int) -> Array:
     """Return S of shape (draws, rows, B) with SᵀS = eᵀe, whose rank is at most `rows`."""
     if rows == e.shape[2]:
         return np.asarray(np.linalg.qr(e, mode="r"))
-    held: NDArray[np.bool_] = np.isfinite(e).reshape(len(e), -1).all(axis=1)
+    held = np.asarray(np.isfinite(e).reshape(len(e), -1).all(axis=1))
     _, s, vt = np.linalg.svd(np.where(held[:, None, None], e, 0.0), full_matrices=False)
     result: Array = s[:, :rows, None] * vt[:, :rows]
     result[~held] = np.nan
