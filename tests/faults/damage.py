@@ -30,7 +30,7 @@ def finished_store(folder: Path) -> tuple[Path, pd.DataFrame]:
 
 def same(one: pd.DataFrame, two: pd.DataFrame) -> bool:
     """Say whether tables agree in every bit and in what is known of their making."""
-    return one.equals(two) and repr(one.attrs) == repr(two.attrs)
+    return one.equals(two) and one.attrs == two.attrs
 
 
 def judge(path: Path, expected: pd.DataFrame, tally: Tally, what: str) -> None:
@@ -148,5 +148,3 @@ def damaged_copy(folder: Path, content: bytes):
         yield home / "run.sqlite"
     finally:
         shutil.rmtree(home)
-
-

@@ -73,7 +73,9 @@ def check_layout(connection: sqlite3.Connection, path: Path) -> None:
         raise InputError("store", str(path), f"a block store of layout {LAYOUT}, or a new file; {made}")
     for table, columns in expected.items():
         if found[table] != columns:
-            allowed = f"a block store with the columns of this version, or a new file; those of {table} are others"
+            allowed = (
+                f"a block store with the columns of this version, or a new file; those of {table} are others"
+            )
             raise InputError("store", str(path), allowed)
 
 

@@ -59,7 +59,7 @@ def _blocks(connection: sqlite3.Connection) -> Iterator[str]:
             "SELECT block, draws FROM blocks WHERE position = ? ORDER BY block, draws", (position,)
         ).fetchall():
             if (block, draws) not in sound:
-                yield f"block {block} ({draws} draws) of case {position + 1} ({label}) is not as it was written"
+                yield f"block {block + 1} ({draws} draws) of case {position + 1} ({label}) is not as it was written"
     for table in ("blocks", "results"):
         (lost,) = connection.execute(
             f"SELECT count(*) FROM {table} WHERE position IS NULL OR position NOT IN (SELECT position FROM cases)"
