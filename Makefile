@@ -1,7 +1,8 @@
 # Two commands do everything on a fresh machine with Python (3.11 or newer) and make:
 #   make report    the default report, in reports/latest/
 #   make test      everything that continuous integration runs
-# The others: make gallery [ONLY=e5], make bench, make format, make clean.
+# The others: make gallery [ONLY=e5], make bench, make format, make clean, and
+#   make battery [NETWORKS=400] [SEED=1]   theory's exact rows against explicitly drawn random networks
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -11,7 +12,7 @@ BIN    := $(VENV)/bin
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: report test lint types imports tests gallery bench format clean
+.PHONY: report test lint types imports tests gallery bench battery format clean
 
 report: $(VENV)/.installed
 	$(BIN)/varprop report -o reports/latest --force
@@ -36,6 +37,12 @@ gallery: $(VENV)/.test-installed
 
 bench: $(VENV)/.test-installed
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-only --benchmark-enable -p no:xdist -q --summary reports/benchmarks
+
+NETWORKS ?= 400
+SEED     ?= 1
+
+battery: $(VENV)/.test-installed
+	$(BIN)/python -m tests.exactness --networks $(NETWORKS) --seed $(SEED) --out reports/exactness
 
 format: $(VENV)/.test-installed
 	$(BIN)/ruff check --fix .

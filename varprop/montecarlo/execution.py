@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from varprop.montecarlo.statistics import Statistics
     from varprop.montecarlo.store import BlockStore
 
-Result: TypeAlias = "tuple[Statistics, float, dict[str, str]]"
+Result: TypeAlias = "tuple[Statistics, float]"
 
 ATTEMPTS = 3
 """How often a block is tried whose worker dies; an exception of the block itself is never retried."""
@@ -55,15 +55,13 @@ def run_block(plan: Plan, block: Block) -> Statistics:
 
 
 def measured_block(plan: Plan, block: Block, attempt: int) -> Result:
-    """Run one block in a worker, and say how many seconds it took and what decided its last bits.
+    """Run one block in a worker and say how many seconds it took.
 
     `attempt` is unused here; it makes a repeated call a new one for schedulers that know calls by arguments.
     """
-    from varprop.montecarlo.environment import environment
-
     start = time.perf_counter()
     try:
-        return run_block(plan, block), time.perf_counter() - start, environment()
+        return run_block(plan, block), time.perf_counter() - start
     except BaseException as error:
         error.add_note(_MARK)
         raise
@@ -190,10 +188,10 @@ class _Run:
                 continue
             error = CancelledError() if job.future.cancelled() else job.future.exception()
             if error is None:
-                job.result, seconds, made_in = job.future.result()
+                job.result, seconds = job.future.result()
                 job.future = None
                 if self.store is not None:
-                    self.store.put(self.plans[job.case], job.block, job.result, seconds, made_in)
+                    self.store.put(self.plans[job.case], job.block, job.result, seconds)
                 self._tell(job, seconds)
             elif isinstance(error, InputError):
                 raise error
