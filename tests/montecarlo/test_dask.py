@@ -81,6 +81,6 @@ def test_blocks_travel(cluster):
 
     plan = engine.plan()
     with distributed.Client(cluster) as client:
-        statistics, seconds = client.submit(measured_block, plan, Block(0, 4), 1).result()
+        statistics, seconds, _ = client.submit(measured_block, plan, Block(0, 4), 1).result()
     assert seconds > 0
     assert statistics.draws == 4

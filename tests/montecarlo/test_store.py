@@ -15,6 +15,7 @@ import varprop as vp
 from tests.montecarlo import engine
 from varprop import InputError
 from varprop.montecarlo import load_store, simulate_network, simulate_networks, store
+from varprop.montecarlo.environment import environment
 from varprop.montecarlo.loading import read_store
 from varprop.montecarlo.simulation import measure_networks
 from varprop.montecarlo.store import BlockStore
@@ -126,8 +127,10 @@ def test_another_run_is_refused_with_the_differences(path, changes, options, mes
 
 def test_another_version_is_refused(path, monkeypatch):
     simulate_network(engine.network(), **FAST, store=path)
-    monkeypatch.setattr(store, "versions", lambda: {"format": "999", "varprop": "9.9", "numpy": "1.0"})
-    with pytest.raises(InputError, match=r"format \d+ in .* 999 now; numpy .* 1\.0 now; varprop .* 9\.9 now"):
+    later = environment() | {"format": "999", "varprop": "9.9", "numpy": "1.0", "scipy": "2.0"}
+    monkeypatch.setattr(store, "environment", lambda: later)
+    expected = r"format \d+ in .* 999 now; varprop .* 9\.9 now; numpy .* 1\.0 now; scipy .* 2\.0 now"
+    with pytest.raises(InputError, match=expected):
         simulate_network(engine.network(), **FAST, store=path)
 
 

@@ -43,9 +43,24 @@ class Outcome:
 
 
 def write_for_ever(target: Path, atomic: bool) -> None:
-    """Write one report after the other; a line on standard output for each."""
-    if not atomic:
-        folders.exchange = lambda *_: False  # type: ignore[assignment]
+    """Write one report after the other; a line on standard output for each.
+
+    Every step in which folders change their names is followed by a pause, so that kills fall between them too.
+    """
+    rename, exchange = Path.rename, folders.exchange
+
+    def slow_rename(self: Path, target: Path) -> Path:
+        moved = rename(self, target)
+        time.sleep(0.01)
+        return moved
+
+    def slow_exchange(first: Path, second: Path) -> bool:
+        done = atomic and exchange(first, second)
+        time.sleep(0.01)
+        return done
+
+    Path.rename = slow_rename  # type: ignore[method-assign, assignment]
+    folders.exchange = slow_exchange
     number = 0
     while True:
         number += 1

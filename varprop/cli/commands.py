@@ -19,6 +19,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "compare": ("varprop.cli.run", "Print both with a verdict for every row."),
     "explain": ("varprop.cli.explain", "Compare the gains for an activation."),
     "audit": ("varprop.cli.models", "Audit a real model: does it start as promised?"),
+    "verify": ("varprop.cli.files", "Check the file that --store has written."),
     "list": ("varprop.cli.show", "List activations, initializers or quantities."),
     "describe": ("varprop.cli.show", "Describe a study, an activation or an initializer."),
 }

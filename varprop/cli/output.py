@@ -69,7 +69,12 @@ def print_tables(tables: Iterator[Printed]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(width=None if sys.stdout.isatty() else 10_000, highlight=False, soft_wrap=False)
+    class Output(Console):
+        def on_broken_pipe(self) -> None:
+            """Leave a closed pipe to `varprop.cli.boundary`."""
+            raise BrokenPipeError
+
+    console = Output(width=None if sys.stdout.isatty() else 10_000, highlight=False, soft_wrap=False)
     for title, columns, rows in tables:
         table = Table(
             title=Text(title) if title else None,

@@ -44,6 +44,19 @@ class Block:
     draws: int
 
 
+def count_blocks(draws: int, block_size: int) -> int:
+    """Return into how many blocks the draws of a plan are split."""
+    return max(1, 1 + (draws - SMALLEST_BLOCK) // block_size)
+
+
+def split(draws: int, block_size: int) -> Iterator[Block]:
+    """Yield the blocks of a plan in their order; only the last has another size."""
+    last = count_blocks(draws, block_size) - 1
+    for index in range(last):
+        yield Block(index, block_size)
+    yield Block(last, draws - last * block_size)
+
+
 @dataclass(frozen=True)
 class Plan:
     """Everything that decides the numbers of one simulated network; every choice is already made.
@@ -86,14 +99,11 @@ class Plan:
 
     def __len__(self) -> int:
         """Return the number of blocks."""
-        return max(1, 1 + (self.draws - SMALLEST_BLOCK) // self.block_size)
+        return count_blocks(self.draws, self.block_size)
 
     def blocks(self) -> Iterator[Block]:
         """Yield the blocks in the order of reduction."""
-        last = len(self) - 1
-        for index in range(last):
-            yield Block(index, self.block_size)
-        yield Block(last, self.draws - last * self.block_size)
+        return split(self.draws, self.block_size)
 
     def generator(self, block: Block) -> np.random.Generator:
         """Return a fresh generator at the start of the block's own stream."""

@@ -38,5 +38,38 @@ def explained(path: Path) -> Iterator[None]:
         ) from error
 
 
+def refuse_special(path: Path) -> None:
+    """Refuse folders, pipes and devices, which a file name may stand for."""
+    if path.exists() and not path.is_file():
+        raise InputError("store", str(path), "a file, not a folder, pipe or device")
+
+
+def is_empty(connection: sqlite3.Connection) -> bool:
+    """Say whether the database has nothing in it: no byte, or no more than a header that nobody has marked.
+
+    A run that is killed while it makes its store may leave such a file.
+    """
+    (mark,) = connection.execute("PRAGMA application_id").fetchone()
+    (things,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    return things == 0 and mark in (0, APPLICATION_ID)
+
+
+def drop_torn_header(path: Path) -> None:
+    """Empty a file that ends within the first page of a database nobody has marked: nothing can be in it.
+
+    A disk that fills up while a store is made may leave one, and SQLite refuses it.
+    """
+    if not path.exists() or not 0 < path.stat().st_size < 4096:  # so a store in use is never opened here
+        return
+    try:
+        head = path.read_bytes()
+    except OSError:  # SQLite will say it
+        return
+    page = int.from_bytes(head[16:18], "big") or 4096
+    mark = int.from_bytes(head[68:72], "big")
+    if head.startswith(b"SQLite format 3\0") and len(head) < page and mark in (0, APPLICATION_ID):
+        path.write_bytes(b"")
+
+
 def _code(error: sqlite3.DatabaseError) -> int:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF

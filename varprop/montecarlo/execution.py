@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from varprop.montecarlo.statistics import Statistics
     from varprop.montecarlo.store import BlockStore
 
-Result: TypeAlias = "tuple[Statistics, float]"
+Result: TypeAlias = "tuple[Statistics, float, dict[str, str]]"
 
 ATTEMPTS = 3
 """How often a block is tried whose worker dies; an exception of the block itself is never retried."""
@@ -55,13 +55,15 @@ def run_block(plan: Plan, block: Block) -> Statistics:
 
 
 def measured_block(plan: Plan, block: Block, attempt: int) -> Result:
-    """Run one block in a worker and say how many seconds it took.
+    """Run one block in a worker, and say how many seconds it took and what decided its last bits.
 
     `attempt` is unused here; it makes a repeated call a new one for schedulers that know calls by arguments.
     """
+    from varprop.montecarlo.environment import environment
+
     start = time.perf_counter()
     try:
-        return run_block(plan, block), time.perf_counter() - start
+        return run_block(plan, block), time.perf_counter() - start, environment()
     except BaseException as error:
         error.add_note(_MARK)
         raise
@@ -188,10 +190,10 @@ class _Run:
                 continue
             error = CancelledError() if job.future.cancelled() else job.future.exception()
             if error is None:
-                job.result, seconds = job.future.result()
+                job.result, seconds, made_in = job.future.result()
                 job.future = None
                 if self.store is not None:
-                    self.store.put(self.plans[job.case], job.block, job.result, seconds)
+                    self.store.put(self.plans[job.case], job.block, job.result, seconds, made_in)
                 self._tell(job, seconds)
             elif isinstance(error, InputError):
                 raise error

@@ -21,6 +21,11 @@ def _controller() -> Any:
     return ThreadpoolController()
 
 
+def blas_libraries() -> list[dict[str, Any]]:
+    """Return what threadpoolctl knows of the BLAS libraries that this process has loaded."""
+    return [library for library in _controller().info() if library["user_api"] == "blas"]
+
+
 @contextlib.contextmanager
 def single_blas_thread() -> Iterator[None]:
     """Hold the BLAS of this process at one thread while at least one caller is inside.
