@@ -68,8 +68,8 @@ _HOME = {
     "varprop.analytic.mean_field.solver": ("solve",),
     "varprop.montecarlo.spectra": ("measure_spectrum",),
     "varprop.training": ("Training", "circles", "moons", "spirals", "split", "symmetry", "train"),
-    "varprop.auditing": ("assert_healthy", "audit", "audit_arrays", "suggest"),
-    "varprop.diagnosis": ("diagnose",),
+    "varprop.auditing": ("assert_healthy", "audit", "audit_arrays"),
+    "varprop.diagnosis": ("diagnose", "diagnose_one", "suggest"),
     "varprop.pipeline": ("compare", "examine", "load", "predict", "report", "simulate"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}

@@ -19,7 +19,7 @@ pytestmark = [
 # Keras fixes its backend when it is imported, so the check has a process of its own.
 CHECK = """
 import keras, numpy as np, torch
-from varprop.auditing import audit, diagnose
+from varprop.auditing import audit, diagnose_one
 from varprop.adapters.torch.draws import draw_seed
 from varprop.adapters.torch.preserve import seed_everything
 from varprop._validation import InputError
@@ -49,7 +49,7 @@ assert np.isclose(kernel["parameter_std"], np.mean(kernels), rtol=1e-6)
 assert (kernel["fan_in"], kernel["fan_out"], kernel["fan_in_factor"]) == (32, 64, 1)
 assert (table.activation[table.op == "activation"] == "relu").all()
 assert linear.predicted.notna().all() and not (table.verdict == "differs").any()
-assert diagnose(table).healthy
+assert diagnose_one(table).healthy
 assert "Dense" in set(table.kind)
 instance = factory()
 before = [v.numpy().copy() for v in instance.variables]

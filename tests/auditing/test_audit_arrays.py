@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from varprop._validation import InputError
-from varprop.auditing import audit_arrays, diagnose
+from varprop.auditing import audit_arrays, diagnose_one
 
 
 def deep(rate, draws=6):
@@ -28,7 +28,7 @@ def test_moments_and_verdict():
     assert rows.loc["preactivation_second_moment", "std_error"] == pytest.approx(error, rel=1e-9)
     wanted = np.mean([a.var(axis=0, ddof=1).mean() for a in arrays["z3"]])
     assert rows.loc["data_variance", "measured"] == pytest.approx(wanted, rel=1e-12)
-    found = diagnose(table)
+    found = diagnose_one(table)
     assert found.forward.health == "vanishing"
     assert found.forward.typical == pytest.approx(0.5, rel=0.05)
     off = table[table["quantity"] == "inactive_fraction"]["measured"].item()

@@ -86,7 +86,10 @@ def test_healthy_model_and_dotted_name(place):
 
 
 def test_tokens(place):
-    assert run_command("users_models:tokens", "4x5", tokens=11, draws=2).diagnosis.healthy
+    outcome = run_command("users_models:tokens", "4x5", tokens=11, draws=2)
+    # One matrix has nothing to be compared with; that is neither healthy nor a reason to fail.
+    assert outcome.diagnosis.health == "unknown"
+    assert (outcome.exit_code(strict=True), len(outcome.changes)) == (0, 0)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import torch.nn.functional as F  # noqa: E402
 from torch import nn  # noqa: E402
 
 from tests.auditing.models import Residual, Tied, chain, encoder, normalised  # noqa: E402
-from varprop.auditing import assert_healthy, audit, diagnose, suggest  # noqa: E402
+from varprop.auditing import assert_healthy, audit, diagnose_one, suggest  # noqa: E402
 
 pytestmark = [pytest.mark.torch, pytest.mark.agreement]
 
@@ -26,7 +26,7 @@ INPUTS = torch.randn(16, 128, generator=torch.Generator().manual_seed(0))
 
 def examined(factory, inputs=INPUTS, draws=10, **options):
     table = audit(factory, inputs, draws=draws, **options)
-    return table, diagnose(table)
+    return table, diagnose_one(table)
 
 
 def test_default_relu_vanishes_and_he_heals():
@@ -49,7 +49,7 @@ def test_default_relu_vanishes_and_he_heals():
     hidden = weights[weights["rule"].str.startswith("He")]
     assert len(hidden) == 50
     assert hidden["suggested"].to_numpy() == pytest.approx(math.sqrt(2 / 128))
-    after = diagnose(audit(factory, INPUTS, draws=10, changes=changes))
+    after = diagnose_one(audit(factory, INPUTS, draws=10, changes=changes))
     assert after.healthy
     assert abs(after.backward.log_factor) < math.log(100) < abs(found.backward.log_factor)
 
@@ -67,7 +67,7 @@ def test_tanh_is_stable_forward_and_explodes_backward(gain, rate):
     assert found.backward.typical == pytest.approx(chi, rel=0.02)
     assert not found.healthy
     changes = suggest(table)
-    after = diagnose(audit(chain(50, 128, nn.Tanh, gain), INPUTS, draws=10, changes=changes))
+    after = diagnose_one(audit(chain(50, 128, nn.Tanh, gain), INPUTS, draws=10, changes=changes))
     assert after.healthy
 
 
@@ -100,7 +100,7 @@ def test_gelu_at_he_scale_shrinks_and_is_healed():
     assert (found.forward.health, found.backward.health) == ("vanishing", "vanishing")
     changes = suggest(table)
     assert len(changes)
-    after = diagnose(audit(chain(50, 128, nn.GELU, math.sqrt(2)), INPUTS, draws=10, changes=changes))
+    after = diagnose_one(audit(chain(50, 128, nn.GELU, math.sqrt(2)), INPUTS, draws=10, changes=changes))
     assert abs(after.forward.log_factor) < abs(found.forward.log_factor) / 3
     assert abs(after.backward.log_factor) < abs(found.backward.log_factor) / 1.5
 
@@ -142,7 +142,7 @@ def test_residual_branches_with_and_without_scale():
     assert not (scaled["verdict"] == "differs").any()
     changes = suggest(table)
     assert set(changes["module"]) == {f"blocks.{i}.2" for i in range(10)}
-    assert diagnose(audit(Residual, inputs, draws=5, changes=changes)).healthy
+    assert diagnose_one(audit(Residual, inputs, draws=5, changes=changes)).healthy
 
 
 @pytest.mark.parametrize("norm_first", [True, False])

@@ -5,7 +5,7 @@ import math
 import pytest
 
 import varprop as vp
-from varprop.diagnosis import diagnose
+from varprop.diagnosis import diagnose_one
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ def test_spec_networks_are_judged_too(weights, forward, backward):
     network = vp.mlp([64] * 40, activation="relu", weights=weights, input=vp.half_on(64))
     from varprop.analytic import predict_network
 
-    found = diagnose(predict_network(network))
+    found = diagnose_one(predict_network(network))
     assert (found.forward.health, found.backward.health) == (forward, backward)
     assert found.forward.steps == 39
     rate = {"he_normal": 1.0, "lecun_normal": 0.5, "normal(std=0.3)": 0.3**2 * 64 / 2}[weights]
@@ -34,7 +34,7 @@ def test_one_bad_layer_is_the_place():
     layers = [vp.Layer(64, "relu", "he_normal" if i != 10 else "normal(std=0.001)") for i in range(20)]
     from varprop.analytic import predict_network
 
-    found = diagnose(predict_network(vp.Network(vp.half_on(64), tuple(layers))))
+    found = diagnose_one(predict_network(vp.Network(vp.half_on(64), tuple(layers))))
     assert found.forward.health == "vanishing"
     assert (found.forward.where, found.forward.layer) == ("layer 11", 11)
     assert found.backward.where == "layer 10"

@@ -208,5 +208,6 @@ def _place(case: str, node: Node, graph: Graph) -> dict[str, Any]:
         "kind": node.kind,
         "op": node.op,
         "call": node.call,
+        "sources": " ".join(map(str, node.sources)),
         "trunk": node.index in graph.trunk,
     }

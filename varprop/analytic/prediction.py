@@ -66,16 +66,11 @@ def predict_network(network: Network, *, order: str = "best", share: float = DEF
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         tables = predicted_entries(network, order, share)
     for layer, entries in enumerate(tables, start=1):
-        spec = network.layers[layer - 1]
+        row = network.row(layer)
         for quantity, entry in entries.items():
             rows.append(
                 {
-                    "case": network.case,
-                    "activation": spec.activation.name,
-                    "weights": spec.weights.name,
-                    "biases": spec.biases.name,
-                    "layer": layer,
-                    "width": spec.width,
+                    **row,
                     "quantity": quantity,
                     "value": entry.value,
                     "log_value": entry.log_value,

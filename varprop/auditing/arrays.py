@@ -86,7 +86,7 @@ def audit_arrays(
     for record in recording.frame().to_dict("records"):
         row = {name: record[name] for name in AUDIT_COLUMNS if name in record}
         rows.append(row | {"measured": record["value"], "verdict": "unpredicted"})
-    attrs = {"notes": [], "graph": recording.graph.plain(), "framework": "arrays"}
+    attrs = {"notes": [], "framework": "arrays"}
     return audit_frame(rows, AUDIT_COLUMNS, attrs)
 
 

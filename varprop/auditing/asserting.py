@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from varprop._validation import check_real
 from varprop.auditing.public import audit
-from varprop.diagnosis import Diagnosis, diagnose, suggested_changes
+from varprop.diagnosis import Diagnosis, changes, judge, only_case
 from varprop.results.health import LIMIT
 
 
 def assert_healthy(model_or_factory: Any, inputs: Any, *, limit: float = LIMIT, **options: Any) -> Diagnosis:
-    """Audit a model and raise if it starts unhealthy.
+    """Audit a model and raise unless it starts healthy.
 
     Parameters
     ----------
@@ -28,7 +29,8 @@ def assert_healthy(model_or_factory: Any, inputs: Any, *, limit: float = LIMIT, 
     Raises
     ------
     AssertionError
-        With the verdict, the first layer where it goes wrong, and the first suggestions.
+        With the verdict, the first layer where it goes wrong, and the first suggestions; also where a direction could
+        not be judged, since nothing can then be asserted.
     InputError
         If the model cannot be audited.
 
@@ -40,30 +42,13 @@ def assert_healthy(model_or_factory: Any, inputs: Any, *, limit: float = LIMIT, 
     >>> vp.assert_healthy(model, torch.ones(8, 64), draws=5).healthy
     True
     """
-    table = audit(model_or_factory, inputs, **options)
-    found = diagnose(table, limit=limit)
+    limit = check_real("limit", limit, minimum=1.0, exclusive=True)
+    rows = only_case(audit(model_or_factory, inputs, **options))
+    found = judge(rows, limit)
     if not found.healthy:
-        changes = suggested_changes(table, found)
         hints = [
             f"{row['module']}.{row['parameter']}: std {row['now']:.4g} -> {row['suggested']:.4g} ({row['rule']})"
-            for row in changes.head(3).to_dict("records")
+            for row in changes(rows, found).head(3).to_dict("records")
         ]
         raise AssertionError("\n".join([*found.sentences(), *hints]))
     return found
-
-
-def suggest(table: Any) -> Any:
-    """Return the changes that theory suggests for an audited model.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Of `varprop.audit`.
-
-    Returns
-    -------
-    DataFrame
-        One row per parameter: ``module, kind, parameter, now, suggested, gain, fan_in, rule, effect``;
-        none for a healthy model. Give it to ``varprop.audit(…, changes=…)`` for a dry run.
-    """
-    return suggested_changes(table, diagnose(table))

@@ -17,7 +17,7 @@ from varprop._random import generator
 from varprop._validation import InputError, check_integer
 from varprop.auditing.document import audit_document
 from varprop.auditing.public import audit
-from varprop.diagnosis import Diagnosis, diagnose, suggested_changes, torch_lines
+from varprop.diagnosis import Diagnosis, changes, diagnose_one, judge, only_case, torch_lines
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,7 +57,7 @@ class Outcome:
 
     def exit_code(self, strict: bool) -> int:
         """Return 1 for an unhealthy model under `strict`, else 0."""
-        return int(strict and not self.diagnosis.healthy)
+        return int(strict and self.diagnosis.health == "unhealthy")
 
 
 def run_command(
@@ -123,12 +123,13 @@ def _outcome(
     inputs = random_inputs(shape, tokens, seed)
     options: dict[str, Any] = {"draws": draws, "seed": seed, "mode": mode, "batch_axis": batch_axis}
     table = audit(model, inputs, **options)
-    found = diagnose(table)
-    changes = suggested_changes(table, found)
-    lines = torch_lines(changes) if table.attrs["framework"] == "torch" else ""
-    makes = bool(changes["suggested"].notna().any())
-    after = diagnose(audit(model, inputs, changes=changes, **options)) if makes else None
-    return Outcome(table, found, changes, lines, after)
+    rows = only_case(table)
+    found = judge(rows)
+    suggested = changes(rows, found)
+    lines = torch_lines(suggested) if table.attrs["framework"] == "torch" else ""
+    makes = bool(suggested["suggested"].notna().any())
+    after = diagnose_one(audit(model, inputs, changes=suggested, **options)) if makes else None
+    return Outcome(table, found, suggested, lines, after)
 
 
 def find_model(place: str) -> Callable[[], Any] | Any:
@@ -181,7 +182,7 @@ def write_audit(outcome: Outcome, claim: Claim, facts: dict[str, Any]) -> Path:
     attrs = outcome.table.attrs
     facts = {
         "varprop": varprop.__version__, **facts, "draws": attrs["draws"], "seed": attrs["seed"],
-        "framework": attrs["framework"], "healthy": outcome.diagnosis.healthy,
+        "framework": attrs["framework"], "healthy": outcome.diagnosis.healthy, "health": outcome.diagnosis.health,
         "verdict": outcome.diagnosis.sentences(), "python": platform.python_version(), "platform": platform.platform(),
     }  # fmt: skip
     colophon = tuple(

@@ -64,6 +64,10 @@ def audit_document(
 def _headline(diagnosis: Diagnosis) -> str:
     if diagnosis.healthy:
         return "The model starts healthy, forward and backward."
+    if diagnosis.health == "unknown":
+        ways = (diagnosis.forward, diagnosis.backward)
+        unknown = " and ".join(way.name for way in ways if way.health == "unknown")
+        return f"Whether the model starts healthy is unknown: nothing could be compared {unknown}."
     grave = [d for d in (diagnosis.forward, diagnosis.backward) if d.health in ("vanishing", "exploding")]
     what = [f"its {'signal' if d.name == 'forward' else 'gradient'} is {d.health}" for d in grave]
     what += [f.text for f in diagnosis.findings if f.grave]

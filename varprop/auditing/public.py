@@ -71,7 +71,7 @@ def audit(
     DataFrame
         One row per node that ran, quantity and parameter, in the order of execution (`AUDIT_COLUMNS`). A node is a
         module's call or a function's; ``preactivation_…`` is the output of anything that is not an activation.
-        ``attrs`` has ``notes``, ``graph``, ``draws``, ``seed``, ``framework``.
+        ``attrs`` has ``notes``, ``draws``, ``seed``, ``framework``.
 
     Raises
     ------
@@ -104,7 +104,6 @@ def audit(
     )  # fmt: skip
     attrs = {
         "notes": list(recording.notes),
-        "graph": recording.graph.plain(),
         "draws": draws,
         "seed": seed,
         "framework": framework.NAME,

@@ -14,9 +14,9 @@ from varprop.results.frames import Columns, validate
 from varprop.results.schema import (
     BESIDE_COLUMNS,
     KEY_COLUMNS,
+    LAYER_COLUMNS,
     PREDICTED_COLUMNS,
     QUANTITIES,
-    SIMULATED_COLUMNS,
 )
 
 if TYPE_CHECKING:
@@ -25,6 +25,13 @@ if TYPE_CHECKING:
 Array = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 Words = npt.NDArray[np.object_]
+
+
+_LATER = ("fan_in", "depth", "sigma_w", "sigma_b", "allowance", *BESIDE_COLUMNS)
+"""Columns that a table of another engine need not have."""
+
+_PREDICTED = tuple(column for column in PREDICTED_COLUMNS if column not in _LATER)
+_SIMULATED = (*_PREDICTED, "std_error", "median", "n_draws", "estimator")
 
 
 @dataclass(frozen=True)
@@ -76,11 +83,8 @@ def side_by_side(predicted: pd.DataFrame, simulated: pd.DataFrame) -> Pairs:
     InputError
         Tables that are not what they should be, or that have no row in common.
     """
-    stated = "allowance" in getattr(predicted, "columns", ())
-    ours = validate(predicted, (*PREDICTED_COLUMNS, *(("allowance",) if stated else ())), "predicted")
-    known = getattr(simulated, "columns", ())
-    needed = tuple(c for c in SIMULATED_COLUMNS if c in known or c not in BESIDE_COLUMNS)
-    theirs = validate(simulated, needed, "simulated")
+    ours = validate(predicted, _PREDICTED, "predicted", optional=_LATER)
+    theirs = validate(simulated, _SIMULATED, "simulated", optional=_LATER)
     place = {key: i for i, key in enumerate(_keys(theirs))}
     found = [place.pop(key, -1) for key in _keys(ours)]
     if all(i < 0 for i in found):
@@ -99,13 +103,11 @@ def side_by_side(predicted: pd.DataFrame, simulated: pd.DataFrame) -> Pairs:
     def theirs_at(column: str, missing: Any) -> npt.NDArray[Any]:
         return _taken(theirs[column], right, missing)
 
-    shared = ("case", "activation", "weights", "biases", "layer", "width", "quantity")
+    shared = ("case", *LAYER_COLUMNS, "quantity")
     description = {
         column: np.where(left >= 0, ours_at(column, ours[column][0]), theirs_at(column, theirs[column][0]))
         for column in shared
     }
-    if not stated:
-        ours["allowance"] = np.full(len(found), np.nan)
     return Pairs(
         description,
         predicted=ours_at("value", np.nan),

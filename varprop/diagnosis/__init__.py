@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from varprop.diagnosis.advice import CHANGE_COLUMNS, suggested_changes
+from varprop.diagnosis.advice import CHANGE_COLUMNS, changes, suggest
+from varprop.diagnosis.cases import only_case
 from varprop.diagnosis.lines import torch_lines
-from varprop.diagnosis.verdict import Diagnosis, Direction, Finding, diagnose
+from varprop.diagnosis.verdict import Diagnosis, Direction, Finding, diagnose, diagnose_one, judge
 
 __all__ = [
     "CHANGE_COLUMNS",
     "Diagnosis",
     "Direction",
     "Finding",
+    "changes",
     "diagnose",
-    "suggested_changes",
+    "diagnose_one",
+    "judge",
+    "only_case",
+    "suggest",
     "torch_lines",
 ]

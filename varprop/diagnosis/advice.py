@@ -5,63 +5,110 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from varprop.diagnosis.gains import course, level_gain
-from varprop.diagnosis.verdict import Diagnosis
-from varprop.results.health import factor_text
+from varprop._validation import InputError, described
+from varprop.diagnosis.cases import cases
+from varprop.diagnosis.layer_advice import LAST, SAME, ZERO, bias_reason, layer_changes, level_change
+from varprop.diagnosis.verdict import Diagnosis, judge
+from varprop.results.health import LIMIT, factor_text
 from varprop.spec.graph import Graph, Node
 
 if TYPE_CHECKING:
     import pandas as pd
 
-CHANGE_COLUMNS = ("module", "kind", "parameter", "now", "suggested", "gain", "fan_in", "rule", "effect")
-_SAME = 0.05
-_LAST, _ZERO = "gain 1: no activation after it", "zero"
+CHANGE_COLUMNS = (
+    "case", "module", "kind", "parameter", "now", "suggested", "gain", "fan_in", "rule", "effect",
+)  # fmt: skip
 _EMBEDDING = 0.02
 """Standard deviation of GPT-2's embedding (Radford et al. 2019, released code), which is also its output layer."""
 _NORMS = frozenset(("batch_norm", "layer_norm", "rms_norm", "group_norm"))
 _MATRICES = frozenset(("linear", "convolution", "transposed_convolution"))
 
 
-def suggested_changes(frame: pd.DataFrame, diagnosis: Diagnosis) -> pd.DataFrame:
-    """Return the changes that theory suggests for an unhealthy model; no rows for a healthy one.
+def suggest(table: pd.DataFrame, *, limit: float = LIMIT) -> pd.DataFrame:
+    """Return the changes that theory suggests, case by case.
 
-    Weights before an activation get the gain that keeps signal and gradient level over the model's depth
-    (He's for ReLU),
-    the last layer gain 1, biases zero; a residual branch's last weights are divided by the root of the
-    number of branches;
-    an embedding gets GPT-2's 0.02 where the loss starts too large. A growth that no scale of a weight changes (batch
-    normalisation's) is said so in ``rule``, with no number.
+    Weights before an activation get the gain that keeps signal and gradient level over the depth (He's for ReLU), the
+    last layer gain 1, biases zero. In an audit, a residual branch's last weights are divided by the root of the number
+    of branches, and an embedding gets GPT-2's 0.02 where the loss starts too large. What no scale of a weight changes
+    is said so in ``rule``, with no number.
 
     Parameters
     ----------
-    frame : DataFrame
-        An audit's table, with the graph in ``attrs``.
-    diagnosis : Diagnosis
+    table : DataFrame
+        Of `varprop.predict`, `varprop.simulate` or `varprop.compare`, or all rows of `varprop.audit`.
+    limit : float
+        See `varprop.diagnose`.
 
     Returns
     -------
     DataFrame
-        `CHANGE_COLUMNS`. ``now`` and ``suggested`` are standard deviations; ``gain`` is ``suggested``
-        times the root of the fan-in.
+        One row per parameter of a case that is unhealthy: ``case, module, kind, parameter, now, suggested, gain,
+        fan_in, rule, effect``; none for a healthy case. ``now`` and ``suggested`` are standard deviations, ``gain`` is
+        ``suggested`` times the root of the fan-in. For one audited model, give it to ``varprop.audit(…, changes=…)``
+        for a dry run.
+
+    Raises
+    ------
+    InputError
+        If the table lacks what advice needs, or a case cannot be judged.
+
+    Examples
+    --------
+    >>> import varprop as vp
+    >>> deep = vp.mlp("100x50", "relu", "lecun_normal", input=vp.half_on(100))
+    >>> vp.suggest(vp.predict(deep))[["module", "parameter", "now", "suggested", "rule"]].head(2).round(3)
+        module parameter  now  suggested              rule
+    0  layer 1    weight  0.1      0.141  He (gain sqrt 2)
+    1  layer 2    weight  0.1      0.141  He (gain sqrt 2)
     """
     import pandas as pd
 
-    rows: list[dict[str, Any]] = []
-    if not diagnosis.healthy and "graph" in frame.attrs:
-        rows = list(_Adviser(frame, Graph.from_plain(frame.attrs["graph"]), diagnosis).changes())
-    table = pd.DataFrame(rows, columns=list(CHANGE_COLUMNS))
+    parts = []
+    for case, rows in cases(table).items():
+        found = judge(rows, limit)
+        if found.health == "unknown":
+            given = described(f"{case[:80]!r}, which cannot be judged ({'; '.join(found.sentences()[1:])})")
+            raise InputError("table", given, "at least two layers, with signal and gradient, of every case")
+        parts.append(changes(rows, found))
+    return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
+
+
+def changes(rows: pd.DataFrame, diagnosis: Diagnosis) -> pd.DataFrame:
+    """Return the changes suggested for one case, as `suggest` does; none if it is not unhealthy.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        As `varprop.diagnosis.cases.cases` returns it.
+    diagnosis : Diagnosis
+        Of these.
+    """
+    import pandas as pd
+
+    found: list[dict[str, Any]] = []
+    if diagnosis.health == "unhealthy":
+        audited = bool((rows["op"] != "").any())
+        found = _Adviser(rows, diagnosis).changes() if audited else layer_changes(rows)
+        found = found or [_nothing(diagnosis)]
+        found = [{"case": rows["case"].iloc[0], **row} for row in found]
+    table = pd.DataFrame(found, columns=list(CHANGE_COLUMNS))
     return table.astype({"now": "float64", "suggested": "float64", "gain": "float64", "fan_in": "float64"})
 
 
+def _nothing(diagnosis: Diagnosis) -> dict[str, Any]:
+    """Say that nothing was found, which an empty table would not."""
+    row = dict.fromkeys(CHANGE_COLUMNS[1:], math.nan) | dict.fromkeys(("kind", "parameter", "effect"), "")
+    return row | {"module": "(model)", "rule": "no scale of a weight is known that changes this"}
+
+
 class _Adviser:
-    def __init__(self, frame: pd.DataFrame, graph: Graph, diagnosis: Diagnosis) -> None:
-        self.graph, self.diagnosis = graph, diagnosis
-        measured = frame[["layer", "parameter", "quantity", "measured"]].to_numpy()
-        self.values = {(int(a), str(b), str(c)): float(d) for a, b, c, d in measured}
-        self.parameters = frame[frame["quantity"] == "parameter_std"][["layer", "parameter"]].to_numpy()
-        self.adds = [n for n in graph.nodes if (n.index, "", "residual_growth") in self.values]
+    def __init__(self, rows: pd.DataFrame, diagnosis: Diagnosis) -> None:
+        self.graph, self.diagnosis = _graph(rows), diagnosis
+        keys = zip(rows["layer"], rows["parameter"], rows["quantity"], strict=True)
+        self.values = {(int(a), b, c): float(d) for (a, b, c), d in zip(keys, rows["number"], strict=True)}
+        self.adds = [n for n in self.graph.nodes if (n.index, "", "residual_growth") in self.values]
         self.last = {index for node in self.adds if (index := self._branch_end(node)) is not None}
-        self.depth = max(sum(node.op in _MATRICES and self._before(node) != "" for node in graph.nodes), 1)
+        self.depth = max(sum(n.op in _MATRICES and self._before(n) != "" for n in self.graph.nodes), 1)
 
     def changes(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
@@ -76,44 +123,30 @@ class _Adviser:
             elif node.op == "embedding" and self._loss_too_large():
                 found += self._embedding(node)
         # The last layer alone, or nothing: then it is the normalisations, which divide every scale out.
-        return found if any(row["rule"] not in (_LAST, _ZERO) for row in found) else self._no_scale() or found
+        return found if any(row["rule"] not in (LAST, ZERO) for row in found) else self._no_scale() or found
 
     def _matrix(self, node: Node) -> list[dict[str, Any]]:
         spelling = self._before(node)
         fan_in, now = self.values.get((node.index, "weight", "fan_in")), self._std(node, "weight")
         if fan_in is None or now is None or self._normalised(node):
             return []
-        rule, effect, gain, bias_variance = "", "", 1.0, 0.0
+        rule, effect, gain, bias_variance = LAST, "keeps the second moment", 1.0, 0.0
         depth = self.depth if not self.adds else 1
         if spelling:
-            best = level_gain(spelling, depth)
-            gain, bias_variance = best.gain, best.bias_variance
-            bias_now = self._std(node, "bias") or 0.0
-            current = course(spelling, now * math.sqrt(fan_in), depth, bias_variance=bias_now**2)
-            rule = _name(spelling, gain)
-            effect = (
-                f"forward {factor_text(best.forward)}, backward {factor_text(best.backward)} over {depth} layers "
-                f"(now {factor_text(current.forward)}, {factor_text(current.backward)})"
-            )
+            change = level_change(spelling, now * math.sqrt(fan_in), self._std(node, "bias") or 0.0, depth)
+            rule, effect, gain, bias_variance = change.rule, change.effect, change.gain, change.bias_variance
         elif node.index in self.last:
             gain, rule = 1 / math.sqrt(len(self.adds)), f"1/sqrt of {len(self.adds)} residual branches"
             effect = f"the stream grows at most {factor_text(1.0)} instead of {factor_text(self._stream())}"
-        else:
-            rule, effect = _LAST, "keeps the second moment"
         if spelling and node.index in self.last:
             gain /= math.sqrt(len(self.adds))
         suggested = gain / math.sqrt(fan_in)
         rows = []
-        if abs(now / suggested - 1) > _SAME if suggested else now > 0:
+        if abs(now / suggested - 1) > SAME if suggested else now > 0:
             rows.append(self._row(node, "weight", now, suggested, fan_in, rule, effect))
         bias, wanted = self._std(node, "bias"), math.sqrt(bias_variance)
-        if (rows or wanted) and bias is not None and abs(bias - wanted) > _SAME * wanted:
-            why = (
-                "without it no gain keeps both directions level"
-                if wanted
-                else "a random bias adds to every variance"
-            )
-            rows.append(self._row(node, "bias", bias, wanted, fan_in, "normal" if wanted else _ZERO, why))
+        if (rows or wanted) and bias is not None and abs(bias - wanted) > SAME * wanted:
+            rows.append(self._row(node, "bias", bias, wanted, fan_in, *bias_reason(wanted)))
         return rows
 
     def _rescaled(self, node: Node, parameter: str) -> list[dict[str, Any]]:
@@ -126,7 +159,7 @@ class _Adviser:
 
     def _embedding(self, node: Node) -> list[dict[str, Any]]:
         now, suggested = self._std(node, "weight"), _EMBEDDING
-        if now is None or now <= suggested * (1 + _SAME):
+        if now is None or now <= suggested * (1 + SAME):
             return []
         effect = f"logits of a tied output shrink by {now / suggested:.3g}, the loss starts near log K"
         return [self._row(node, "weight", now, suggested, 1.0, "0.02, as GPT-2's", effect)]
@@ -148,7 +181,7 @@ class _Adviser:
         gain = suggested * math.sqrt(fan_in) if parameter.endswith("weight") else math.nan
         return dict(
             zip(
-                CHANGE_COLUMNS,
+                CHANGE_COLUMNS[1:],
                 (node.module, node.kind, parameter, now, suggested, gain, fan_in, rule, effect),
                 strict=True,
             )
@@ -158,7 +191,7 @@ class _Adviser:
         return self.values.get((node.index, parameter, "parameter_std"))
 
     def _before(self, node: Node) -> str:
-        return self.graph.activation_after(node.index)
+        return str(node.attributes["activation"])
 
     def _normalised(self, node: Node) -> bool:
         following = self.graph.follow(node.index, ("reshape", "dropout"))
@@ -186,9 +219,18 @@ class _Adviser:
         return any(finding.kind == "loss" and finding.grave for finding in self.diagnosis.findings)
 
 
-def _name(spelling: str, gain: float) -> str:
-    if spelling == "relu":
-        return "He (gain sqrt 2)"
-    if spelling.startswith("leaky_relu"):
-        return f"He for {spelling} (gain {gain:.4g})"
-    return f"gain {gain:.4g}: best of both directions for {spelling}"
+def _graph(rows: pd.DataFrame) -> Graph:
+    """Return the graph that the rows of an audit describe, as far as advice reads it."""
+    nodes = []
+    for number, (index, own) in enumerate(rows.groupby("layer"), start=1):
+        first = own.iloc[0]
+        sources = tuple(int(source) for source in first["sources"].split())
+        if index != number or any(source >= number for source in sources):
+            raise InputError(
+                "table", described(f"an audit without rows of node {number}"), "all rows of vp.audit"
+            )
+        parameters = tuple(dict.fromkeys(name for name in own["parameter"] if name))
+        known = {"activation": first["activation"]}
+        place = (number, first["module"], first["kind"], first["op"], int(first["call"]), sources)
+        nodes.append(Node(*place, shape=(), attributes=known, parameters=parameters))
+    return Graph(tuple(nodes))

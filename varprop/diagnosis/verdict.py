@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from varprop._validation import check_real
+from varprop.diagnosis.cases import cases, only_case
 from varprop.diagnosis.findings import Finding as Finding
-from varprop.diagnosis.findings import findings
+from varprop.diagnosis.findings import findings, title
+from varprop.results.frames import sweep_columns
 from varprop.results.health import LIMIT, Health, factor_text, health
 
 if TYPE_CHECKING:
     import pandas as pd
+
+Overall = Literal["healthy", "unhealthy", "unknown"]
 
 _STREAM = frozenset(
     ("linear", "convolution", "transposed_convolution", "attention", "recurrent", "add", "opaque")
@@ -77,30 +81,39 @@ class Diagnosis:
     findings: tuple[Finding, ...] = ()
 
     @property
+    def health(self) -> Overall:
+        """The verdict on both directions and the findings together.
+
+        ``unknown`` where nothing speaks against the network but a direction could not be judged.
+        """
+        ways = {self.forward.health, self.backward.health}
+        if ways & {"vanishing", "exploding"} or any(finding.grave for finding in self.findings):
+            return "unhealthy"
+        return "healthy" if ways == {"healthy"} else "unknown"
+
+    @property
     def healthy(self) -> bool:
-        """Whether neither direction nor any grave finding speaks against it; unknown is not unhealthy."""
-        bad = {"vanishing", "exploding"}
-        return not ({self.forward.health, self.backward.health} & bad or any(f.grave for f in self.findings))
+        """Whether both directions were judged healthy, and no grave finding speaks against it."""
+        return self.health == "healthy"
 
     def sentences(self) -> list[str]:
         """Return the verdict line by line."""
         return [
-            "healthy" if self.healthy else "unhealthy",
+            self.health,
             self.forward.sentence(),
             self.backward.sentence(),
             *(finding.text for finding in self.findings),
         ]
 
 
-def diagnose(frame: pd.DataFrame, *, limit: float = LIMIT) -> Diagnosis:
-    """Judge one case of a table.
+def diagnose_one(table: pd.DataFrame, *, limit: float = LIMIT) -> Diagnosis:
+    """Judge the one case of a table.
 
     Parameters
     ----------
-    frame : DataFrame
+    table : DataFrame
         An audit's table, or a predicted, simulated or compared one of a spec network. What was measured
-        counts, else what
-        was predicted. In an audit the main road is followed: nodes that every path from input to output passes.
+        counts, else what was predicted. In an audit the nodes that every path from input to output passes are followed.
     limit : float
         Largest factor of a mean square over the whole depth that is still healthy.
 
@@ -108,46 +121,102 @@ def diagnose(frame: pd.DataFrame, *, limit: float = LIMIT) -> Diagnosis:
     -------
     Diagnosis
 
+    Raises
+    ------
+    InputError
+        If the table has several cases or no rows, lacks a column, or has a row twice.
+
     Examples
     --------
     >>> import varprop as vp
     >>> deep = vp.mlp([100] * 50, activation="relu", weights="lecun_normal", input=vp.half_on(100))
-    >>> diagnose(vp.predict(deep)).forward.health
-    'vanishing'
+    >>> print(vp.diagnose_one(vp.predict(deep)).forward.sentence())
+    forward: vanishing, ×1.8e-15 over 49 layers (×0.5 a layer), first at layer 2
     """
-    course = _course(frame)
+    return judge(only_case(table), _checked(limit))
+
+
+def diagnose(table: pd.DataFrame, *, limit: float = LIMIT) -> pd.DataFrame:
+    """Judge every case of a table.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As for `diagnose_one`, of any number of cases.
+    limit : float
+        Largest factor of a mean square over the whole depth that is still healthy.
+
+    Returns
+    -------
+    DataFrame
+        One row per case, in the order of the table: ``case``; ``health``, one of ``healthy``, ``unhealthy`` and
+        ``unknown`` (where a direction could not be judged); for both directions (here forward) ``forward``, one of
+        ``healthy``, ``vanishing``, ``exploding`` and ``unknown``, ``forward_log_factor``, the natural logarithm of what
+        the mean square gains over the depth, ``forward_typical``, its median factor from layer to layer, and
+        ``forward_layer``, where it first goes wrong (0 if it does not); ``findings``, what else was found, in words. A
+        column of `table` that is none of ours (a sweep's variable) comes along where it is the same in all rows of
+        each case.
+
+    Raises
+    ------
+    InputError
+        If the table has no rows, lacks a column, or has a row twice.
+
+    Examples
+    --------
+    >>> import varprop as vp
+    >>> laws = ("he_normal", "lecun_normal")
+    >>> networks = [vp.mlp("100x50", "relu", law, input=vp.half_on(100)) for law in laws]
+    >>> vp.diagnose(vp.predict(networks))[["case", "health", "forward", "backward"]]
+                      case     health    forward   backward
+    0     he_normal · relu    healthy    healthy    healthy
+    1  lecun_normal · relu  unhealthy  vanishing  vanishing
+    """
+    import pandas as pd
+
+    limit = _checked(limit)
+    found = [{"case": case, **_facts(judge(rows, limit))} for case, rows in cases(table).items()]
+    judged = pd.DataFrame(found)
+    sweep = sweep_columns(table)
+    return judged.join(sweep[sweep.columns.difference(judged.columns, sort=False)], on="case")
+
+
+def judge(rows: pd.DataFrame, limit: float = LIMIT) -> Diagnosis:
+    """Judge the rows of one case, as `varprop.diagnosis.cases.cases` returns them."""
+    course = _course(rows)
     forward = _values(course, "preactivation_second_moment")
     backward = _values(course, "gradient_preactivation")[::-1]
     return Diagnosis(
-        _direction("forward", forward, limit), _direction("backward", backward, limit), findings(frame)
+        _direction("forward", forward, limit), _direction("backward", backward, limit), findings(rows)
     )
 
 
-def _course(frame: pd.DataFrame) -> pd.DataFrame:
-    if "trunk" not in frame.columns:
-        return frame
-    return frame[frame["trunk"] & frame["op"].isin(_STREAM) & (frame["parameter"] == "")]
+def _checked(limit: float) -> float:
+    return check_real("limit", limit, minimum=1.0, exclusive=True)
 
 
-def _values(frame: pd.DataFrame, quantity: str) -> list[tuple[int, str, float]]:
+def _facts(found: Diagnosis) -> dict[str, Any]:
+    facts: dict[str, Any] = {"health": found.health}
+    for way in (found.forward, found.backward):
+        facts |= {
+            way.name: way.health,
+            f"{way.name}_log_factor": way.log_factor,
+            f"{way.name}_typical": way.typical,
+            f"{way.name}_layer": way.layer,
+        }
+    return facts | {"findings": "; ".join(finding.text for finding in found.findings)}
+
+
+def _course(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows that make up the signal's course; of a spec network, which has no nodes, all."""
+    chosen: pd.DataFrame = rows[(rows["op"] == "") | rows["op"].isin(_STREAM)]
+    return chosen[chosen["trunk"] & (chosen["parameter"] == "")]
+
+
+def _values(rows: pd.DataFrame, quantity: str) -> list[tuple[int, str, float]]:
     """Return (layer, title, log value) in order of layers."""
-    rows = frame[frame["quantity"] == quantity].sort_values("layer")
-    return [(int(row["layer"]), _title(row), _logarithm(row)) for row in rows.to_dict("records")]
-
-
-def _title(row: Mapping[Any, Any]) -> str:
-    if not row.get("module"):
-        return f"layer {row['layer']}"
-    again = f", call {row['call']}" if row["call"] > 1 else ""
-    return f"{row['module']} ({row['kind']}){again}"
-
-
-def _logarithm(row: Mapping[Any, Any]) -> float:
-    if "measured" not in row:
-        return float(row["log_value"])
-    value = row["measured"]
-    value = row["predicted"] if value is None or np.isnan(value) else value
-    return math.log(value) if value > 0 else (-math.inf if value == 0 else math.nan)
+    chosen = rows[rows["quantity"] == quantity]
+    return [(int(row["layer"]), title(row), float(row["log_number"])) for row in chosen.to_dict("records")]
 
 
 def _direction(name: str, values: list[tuple[int, str, float]], limit: float) -> Direction:

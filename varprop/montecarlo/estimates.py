@@ -68,17 +68,8 @@ def estimates(plan: Plan, statistics: Statistics) -> pd.DataFrame:
     heavy = _heavy(statistics, controlled=plan.estimator == "control")
     rows = []
     batch = network.input.batch
-    for number, layer in enumerate(network.layers, start=1):
-        head = {
-            "case": network.case,
-            "activation": layer.activation.name,
-            "weights": layer.weights.name,
-            "biases": layer.biases.name,
-            "layer": number,
-            "width": layer.width,
-            "sampler": plan.sampler,
-            "estimator": plan.estimator,
-        }
+    for number in range(1, network.depth + 1):
+        head = network.row(number) | {"sampler": plan.sampler, "estimator": plan.estimator}
         for name in QUANTITIES:
             if name in ("data_variance", "correlation") and batch < 2:
                 continue

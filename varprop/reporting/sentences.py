@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from varprop.diagnosis import Diagnosis
 
-_COLUMNS = ("layer", "quantity", "value", "log_value", "reason")
+_COLUMNS = ("case", "layer", "quantity", "value", "log_value", "reason")
 _DOES = {"healthy": "keeps its size", "vanishing": "vanishes", "exploding": "explodes"}
 _REASONS = {
     "finite_width": "finite width",
@@ -29,11 +29,11 @@ def verdict(
     case: str, predicted: pd.DataFrame, simulated: pd.DataFrame, compared: pd.DataFrame
 ) -> tuple[str, str, str]:
     """Return mood, badge and sentence for `case`; what theory leaves open is taken from the simulation."""
-    from varprop.diagnosis import diagnose
+    from varprop.diagnosis import diagnose_one
 
     judged = compared[compared["case"] == case]
     known = _known(predicted[predicted["case"] == case], simulated[simulated["case"] == case])
-    mood, badge, words = _behaviour(diagnose(known), known)
+    mood, badge, words = _behaviour(diagnose_one(known), known) if len(known) else ("open", "not known", [])
     if (judged["verdict"] == "differs").any():
         mood, badge = "bad", "theory differs"
     return mood, badge, _sentence([*words, agreement_words(judged)])
@@ -124,9 +124,7 @@ def _behaviour(found: Diagnosis, known: pd.DataFrame) -> tuple[str, str, list[st
     words += [_saturation(known, len(size))] if "dead" not in kinds else ["almost all units are dead"]
     if bad or kinds & {"saturated", "dead"}:
         return "bad", ", ".join(bad) or ("dead" if "dead" in kinds else "saturated"), words
-    if len(size) == 0 or (len(size) > 1 and "unknown" in (found.forward.health, found.backward.health)):
-        return "open", "not known", words
-    return "good", "healthy", words
+    return ("good", "healthy", words) if found.healthy else ("open", "not known", words)
 
 
 def _saturation(known: pd.DataFrame, layers: int) -> str:

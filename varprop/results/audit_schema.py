@@ -84,13 +84,20 @@ AUDIT_QUANTITIES: Mapping[str, Quantity] = {
 }
 """Every quantity an audit can report; those of the common contract included."""
 
-PLACE_COLUMNS = ("module", "kind", "op", "call", "parameter", "trunk")
-MEASURED_COLUMNS = (*SIMULATED_COLUMNS, *PLACE_COLUMNS)
-AUDIT_COLUMNS = (*COMPARED_COLUMNS, "median", "n_draws", *PLACE_COLUMNS)
+PLACE_COLUMNS = ("module", "kind", "op", "call", "sources", "parameter", "trunk")
+"""Where in the model a row belongs. ``sources`` are the nodes read (``"3 5"``; 0 is the model's input, -1 unseen)."""
+
+PLACE_TEXTS = ("module", "kind", "op", "sources", "parameter")
+FLAG_COLUMNS = ("trunk",)
+_SPEC_ONLY = ("fan_in", "depth", "sigma_w", "sigma_b")
+"""Columns of spec networks that a node has not got: its fans have rows of their own."""
+
+MEASURED_COLUMNS = (*(c for c in SIMULATED_COLUMNS if c not in _SPEC_ONLY), *PLACE_COLUMNS)
+AUDIT_COLUMNS = (*(c for c in COMPARED_COLUMNS if c not in _SPEC_ONLY), "median", "n_draws", *PLACE_COLUMNS)
+AUDIT_KEYS = ("case", "layer", "parameter", "quantity")
 
 _WHOLE = {*WHOLE_COLUMNS, "call"}
-_TRUTH = {"trunk"}
-_TEXTS = {*TEXT_COLUMNS, "module", "kind", "op", "parameter"}
+_TEXTS = {*TEXT_COLUMNS, *PLACE_TEXTS}
 
 
 def audit_frame(
@@ -114,7 +121,7 @@ def audit_frame(
     for column in columns:
         if column in _WHOLE:
             data[column] = pd.Series([r.get(column, 0) for r in records], dtype="int64")
-        elif column in _TRUTH:
+        elif column in FLAG_COLUMNS:
             data[column] = pd.Series([r.get(column, True) for r in records], dtype="bool")
         elif column in _TEXTS:
             data[column] = pd.Series([r.get(column, "") for r in records], dtype=object)

@@ -159,13 +159,13 @@ ORDERS = ("exact", "1/n", "infinite", "approximate")
 VERDICTS = ("agrees", "differs", "undecided", "unpredicted")
 
 KEY_COLUMNS = ("case", "layer", "quantity")
+LAYER_COLUMNS = ("activation", "weights", "biases", "layer", "width", "fan_in", "depth", "sigma_w", "sigma_b")
+"""What a network says of a layer: its activation and laws, its number and width, the width below it, how many layers
+there are in all, the root of fan_in times the weights' variance, and the standard deviation of the biases."""
+
 PREDICTED_COLUMNS = (
     "case",
-    "activation",
-    "weights",
-    "biases",
-    "layer",
-    "width",
+    *LAYER_COLUMNS,
     "quantity",
     "value",
     "log_value",
@@ -194,11 +194,7 @@ BESIDE_COLUMNS = ("plain_value", "plain_std_error", "plain_draws", "innovation_p
 
 COMPARED_COLUMNS = (
     "case",
-    "activation",
-    "weights",
-    "biases",
-    "layer",
-    "width",
+    *LAYER_COLUMNS,
     "quantity",
     "predicted",
     "measured",
@@ -228,7 +224,7 @@ TEXT_COLUMNS = {
     "estimator",
     "verdict",
 }
-WHOLE_COLUMNS = {"layer", "width", "n_draws", "plain_draws"}
+WHOLE_COLUMNS = {"layer", "width", "fan_in", "depth", "n_draws", "plain_draws"}
 
 
 def tidy(

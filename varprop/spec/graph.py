@@ -178,22 +178,6 @@ class Graph:
                 waiting.extend(self[source].sources if source > INPUT else ())
         return frozenset(found)
 
-    def plain(self) -> dict[str, Any]:
-        """Return the graph as plain data, for a table's ``attrs``; `from_plain` reads it back."""
-        keys = ("index", "module", "kind", "op", "call", "sources", "shape", "attributes", "parameters")
-        return {
-            "output": self.output,
-            "nodes": [
-                {key: dict(v) if key == "attributes" else v for key in keys for v in [getattr(node, key)]}
-                for node in self.nodes
-            ],
-        }
-
-    @classmethod
-    def from_plain(cls, plain: Mapping[str, Any]) -> Graph:
-        """Build the graph that `plain` describes."""
-        return cls(tuple(Node(**node) for node in plain["nodes"]), plain["output"])
-
     def follow(self, index: int, through: Iterable[str]) -> Node | None:
         """Return the first node after `index` whose op is not one of `through`, if the way there does not fork."""
         passing = frozenset(through)

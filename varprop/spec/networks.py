@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -103,6 +104,22 @@ class Network:
     def bias_law(self, layer: int) -> Law:
         """Return the law of one bias of `layer`, counted from 1."""
         return self.layers[layer - 1].bias_law(*self.fans(layer))
+
+    def row(self, layer: int) -> dict[str, Any]:
+        """Return what every table's row about `layer`, counted from 1, says of it; see `LAYER_COLUMNS`."""
+        spec, (fan_in, width) = self.layers[layer - 1], self.fans(layer)
+        return {
+            "case": self.case,
+            "activation": spec.activation.name,
+            "weights": spec.weights.name,
+            "biases": spec.biases.name,
+            "layer": layer,
+            "width": width,
+            "fan_in": fan_in,
+            "depth": self.depth,
+            "sigma_w": math.sqrt(fan_in * self.weight_law(layer).variance),
+            "sigma_b": math.sqrt(self.bias_law(layer).variance),
+        }
 
     @cached_property
     def case(self) -> str:
