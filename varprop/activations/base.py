@@ -26,6 +26,9 @@ class Origin(Protocol):
     def build(self) -> Activation:
         """Return the activation."""
 
+    def digest(self) -> str:
+        """Return the SHA-256 of everything that decides its values."""
+
 
 @dataclass(frozen=True, eq=False)
 class Activation:
@@ -216,6 +219,9 @@ class Activation:
 
     def __hash__(self) -> int:
         return hash(self.name)
+
+    def __varprop_digest__(self) -> str:
+        return self.name if self.origin is None else f"{self.name} {self.origin.digest()}"
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self.origin is None:

@@ -12,20 +12,60 @@ from typing import Any
 import numpy as np
 
 from varprop._code import import_named
+from varprop._identity import identity
 from varprop._validation import InputError, check_real, described, show
 from varprop.activations.base import Activation, Array
 from varprop.activations.differences import Differences, find_kinks
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Recipe:
-    """What a custom activation was made from: its identity, and how to make it again in another process."""
+    """What a custom activation was made from, and how to make it again in another process.
+
+    Two recipes are equal if their parts are and their functions do the same: see `varprop._identity`.
+
+    Attributes
+    ----------
+    function, derivative : callable
+    kinks, inactive : tuple
+    name : str
+    made_as : str
+        Identity of the functions when the activation was made; empty if it cannot be read.
+    """
 
     function: Callable[..., Any]
     derivative: Callable[..., Any] | None
     kinks: tuple[float, ...]
     inactive: tuple[tuple[float, float], ...]
     name: str
+    made_as: str = ""
+
+    def digest(self) -> str:
+        """Return the SHA-256 of everything that decides the activation's values.
+
+        Raises
+        ------
+        InputError
+            If the function cannot be told apart from others, or does something else than when the activation
+            was made (a global it refers to has changed): tables worked out from it are then no longer right.
+        """
+        now = identity((self.function, self.derivative), "activation")
+        if self.made_as not in ("", now):
+            found = described(f"{show(self.name)}, which has changed since the activation was made")
+            raise InputError("activation", found, "an activation made anew from the changed function")
+        return identity((now, self.kinks, self.inactive))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Recipe):
+            return NotImplemented
+        if self.made_as and other.made_as:
+            same = self.made_as == other.made_as
+        else:
+            same = self.function is other.function and self.derivative is other.derivative
+        return same and (self.name, self.kinks, self.inactive) == (other.name, other.kinks, other.inactive)
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.kinks, self.inactive))
 
     def build(self) -> Activation:
         """Return the activation."""
@@ -108,7 +148,16 @@ def custom(
         places = find_kinks(value.unchecked)
     else:
         places = tuple(sorted({check_real(f"kinks[{i}]", k) for i, k in enumerate(kinks)}))
-    return Recipe(function, derivative, places, _intervals(inactive), name).build()
+    return Recipe(
+        function, derivative, places, _intervals(inactive), name, _made_as(function, derivative)
+    ).build()
+
+
+def _made_as(function: Callable[..., Any], derivative: Callable[..., Any] | None) -> str:
+    try:
+        return identity((function, derivative), "activation")
+    except InputError:  # only what needs the identity refuses a function without one
+        return ""
 
 
 def _intervals(inactive: Sequence[tuple[float, float]]) -> tuple[tuple[float, float], ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import math
@@ -12,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from varprop._identity import identity
 from varprop._registry import Registry, Value, spell
-from varprop._validation import InputError, check_integer, check_one_of, described
+from varprop._validation import InputError, check_integer, check_one_of, described, show
 from varprop.initializers.laws import Law, check_size
 from varprop.initializers.sampling import sample_law
 
@@ -23,12 +25,13 @@ Fan = int | None
 MODES = ("fan_in", "fan_out", "fan_avg")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Initializer:
     """What a weight or bias is set to before training.
 
-    Two initializers are equal when their names are. Build one with `initializer`; for a law of your
-    own give a name and a picklable function from ``(fan_in, fan_out)`` to a `Law`.
+    Build one with `initializer`; for a law of your own that depends on the fans give a name and a function from
+    ``(fan_in, fan_out)`` to a law. Two initializers are equal when their names are and, for those of your own, their
+    functions do the same.
 
     Parameters
     ----------
@@ -40,6 +43,8 @@ class Initializer:
         What the law keeps constant between layers, the activations it is meant for, where it is stated.
     biases : str or None
         Spelling of the bias initializer, for presets of a whole layer.
+    registered : bool
+        Whether the name says everything, as that of an initializer of the table does.
 
     Examples
     --------
@@ -57,6 +62,56 @@ class Initializer:
     suits: str = field(default="", repr=False, compare=False)
     source: str = field(default="", repr=False, compare=False)
     biases: str | None = field(default=None, repr=False, compare=False)
+    registered: bool = field(default=False, repr=False, compare=False)
+    _made_as: str = field(default="", init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if not self.registered:
+            with contextlib.suppress(InputError):  # only what needs the identity refuses a law without one
+                object.__setattr__(self, "_made_as", self._identity())
+
+    @property
+    def origin(self) -> Initializer | None:
+        """None for an initializer of the table, itself for one of the user's own."""
+        return None if self.registered else self
+
+    def digest(self) -> str:
+        """Return the SHA-256 of everything that decides the law.
+
+        Raises
+        ------
+        InputError
+            If it cannot be told apart from others, or has changed since the initializer was made.
+        """
+        if self.registered:
+            return identity(self.name)
+        now = self._identity()
+        if self._made_as not in ("", now):
+            found = described(f"{show(self.name)}, whose law has changed since the initializer was made")
+            raise InputError("initializer", found, "an initializer made anew from the changed law")
+        return now
+
+    def _identity(self) -> str:
+        own_class = None if type(self) is Initializer else type(self)
+        held = {k: v for k, v in vars(self).items() if k not in ("_made_as", "preserves", "suits", "source")}
+        return identity((own_class, held), "initializer")
+
+    def __varprop_digest__(self) -> str:
+        return self.name if self.registered else f"{self.name} {self.digest()}"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Initializer):
+            return NotImplemented
+        if (self.name, self.registered) != (other.name, other.registered):
+            return False
+        if self.registered or self is other:
+            return True
+        if self._made_as and other._made_as:
+            return self._made_as == other._made_as
+        return type(self) is type(other) and self.rule is other.rule
+
+    def __hash__(self) -> int:
+        return hash(self.name)
 
     def law(self, fan_in: int | None, fan_out: int | None) -> Law:
         """Return the law of one entry of a layer with `fan_in` inputs and `fan_out` outputs.
@@ -159,7 +214,7 @@ def register(
             # Whole-number arguments count groups, which must divide the fans.
             trial = max(1, math.prod(v for v in given.values() if isinstance(v, int)))
             bound(trial, trial)
-            return Initializer(spell(name, given), bound, **facts)  # type: ignore[arg-type]
+            return Initializer(spell(name, given), bound, registered=True, **facts)  # type: ignore[arg-type]
 
         keyword_only = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in listed]
         factory.__signature__ = inspect.Signature(keyword_only)  # type: ignore[attr-defined]

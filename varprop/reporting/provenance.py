@@ -6,10 +6,12 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
+from varprop._validation import InputError
 from varprop.reporting.numerals import counted
 
 if TYPE_CHECKING:
     from varprop.reporting.evidence import Evidence
+    from varprop.spec import Network, Study
 
 PACKAGES = (
     "numpy",
@@ -32,13 +34,13 @@ def provenance(evidence: Evidence) -> dict[str, Any]:
     return {
         "varprop": varprop.__version__,
         "study": study.name,
-        "digest": study.digest(),
+        "digest": _digest(study),
         "seed": study.seed,
         "draws": study.draws,
         "alpha": study.alpha,
         "margin": study.margin,
         "saturation_share": study.saturation_share,
-        "networks": [{"case": n.case, "digest": n.digest()} for n in study.networks],
+        "networks": [{"case": n.case, "digest": _digest(n)} for n in study.networks],
         "settings": dict(evidence.settings),
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -70,3 +72,11 @@ def _versions() -> dict[str, str]:
         except PackageNotFoundError:  # an extra that is not installed
             continue
     return found
+
+
+def _digest(spec: Study | Network) -> str | None:
+    """Return the digest of a spec, None if a function in it cannot be told apart from others."""
+    try:
+        return spec.digest()
+    except InputError:
+        return None

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from varprop._validation import InputError
 from varprop.reporting.folder import Claim, claimed_folder
 from varprop.reporting.html import to_html
 from varprop.reporting.markdown import to_markdown
@@ -87,4 +88,7 @@ def layers(evidence: Evidence) -> pd.DataFrame:
 def _study_text(evidence: Evidence) -> str:
     from varprop.spec import write_study
 
-    return str(write_study(evidence.study))
+    try:
+        return str(write_study(evidence.study))
+    except InputError as error:
+        return f"# This study has no text: {error}\n"

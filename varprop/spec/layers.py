@@ -109,14 +109,25 @@ class Layer:
         return self.biases.sample(shape, rng=rng, fan_in=fan_in, fan_out=fan_out, dtype=dtype)
 
     def content(self) -> dict[str, Any]:
-        """Return the layer as plain data, for digests and study files."""
-        return {
+        """Return the layer as plain data, for digests: what has no registered name, by what it does.
+
+        Raises
+        ------
+        InputError
+            If an activation or initializer of the user's own cannot be told apart from others.
+        """
+        plain = {
             "width": self.width,
             "activation": self.activation.name,
             "weights": self.weights.name,
             "biases": self.biases.name,
             "gain": self.gain,
         }
+        for name in ("activation", "weights", "biases"):
+            origin = getattr(self, name).origin
+            if origin is not None:
+                plain[f"{name}_code"] = origin.digest()
+        return plain
 
 
 def _activation(given: Any) -> Activation:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Mapping
@@ -10,8 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from varprop._code_names import named
 from varprop._files import write_atomic
 from varprop._validation import InputError, described
+from varprop.activations import Activation, activation
+from varprop.initializers import Initializer, initializer
 from varprop.spec.heads import Head
 from varprop.spec.inputs import Input
 from varprop.spec.layers import Layer
@@ -28,14 +32,15 @@ def write_study(study: Study, path: str | os.PathLike[str] | None = None) -> str
 
     Made inputs are written as their recipe and data files as their path with a SHA-256 of what was read, so
     that a changed file is noticed; arrays are written out. Paths of data files are relative to `path`, and
-    absolute without. A grid has become its networks. A function of your own as activation or initializer is
-    written by its name.
+    absolute without. A grid has become its networks. A function or law of your own is written as
+    ``module:name``.
 
     Raises
     ------
     InputError
-        An array of more than 2,000,000 numbers (save it as ``.npy`` and use `data`); a `path` that cannot be
-        written.
+        An activation or initializer of your own that its name does not bring back (a lambda, a local function, one
+        from a notebook, one with settings beside the function); an array of more than 2,000,000 numbers (save it
+        as ``.npy`` and use `data`); a `path` that cannot be written.
 
     Examples
     --------
@@ -70,14 +75,17 @@ def _network(network: Network, own_input: dict[str, Any] | None) -> list[str]:
     last = layers[-1]
     rest = layers[:-1] or layers
     if len({(_law(layer), layer.activation) for layer in rest}) == 1 and _law(rest[0]) == _law(last):
-        keys |= {"widths": spell_widths(network.widths[1:]), "activation": rest[0].activation.name}
+        keys |= {
+            "widths": spell_widths(network.widths[1:]),
+            "activation": _name(rest[0].activation, "activation"),
+        }
         keys |= _law_keys(last)
-        keys["output_activation"] = last.activation.name
+        keys["output_activation"] = _name(last.activation, "output_activation")
         return _lines(keys)
     lines = _lines(keys)
     for layer in layers:
         lines += ["", "[[network.layer]]", f"width = {layer.width}"]
-        lines += _lines({"activation": layer.activation.name, **_law_keys(layer)})
+        lines += _lines({"activation": _name(layer.activation, "activation"), **_law_keys(layer)})
     return lines
 
 
@@ -85,8 +93,28 @@ def _law(layer: Layer) -> tuple[Any, ...]:
     return layer.weights, layer.biases, layer.gain
 
 
+def _name(made: Activation | Initializer, field: str) -> str:
+    """Return the name, if reading it gives the same again; nothing is imported for that."""
+    if made.origin is None:
+        return made.name
+    module, _, attribute = made.name.partition(":")
+    if attribute and module != "__main__" and named(module, attribute) is not None:
+        read: Activation | Initializer
+        with contextlib.suppress(InputError):
+            read = activation(made.name) if isinstance(made, Activation) else initializer(made.name, field)
+            if read == made:
+                return made.name
+    raise InputError(
+        field, made.name, "what a study file can name: a function or law with a module-level name"
+    )
+
+
 def _law_keys(layer: Layer) -> dict[str, Any]:
-    return {"weights": layer.weights.name, "biases": layer.biases.name, "gain": layer.gain}
+    return {
+        "weights": _name(layer.weights, "weights"),
+        "biases": _name(layer.biases, "biases"),
+        "gain": layer.gain,
+    }
 
 
 def _head(head: Head) -> Any:
