@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
@@ -94,6 +96,40 @@ class Activation:
         for low, high in self.inactive:
             inside |= (z >= low) & (z <= high)
         return inside
+
+    @cached_property
+    def zeros(self) -> tuple[tuple[float, float], ...]:
+        """Closed intervals in which phi is 0, ascending: from `inactive`, in which phi is constant between kinks.
+
+        A single number is one as well: (0, 0) if phi(0) = 0, which is all that is looked for.
+
+        Examples
+        --------
+        >>> import varprop as vp
+        >>> vp.activation("relu6").zeros, vp.activation("step").zeros, vp.activation("tanh").zeros
+        (((-inf, 0.0),), ((-inf, 0.0),), ((0.0, 0.0),))
+        """
+        found: list[tuple[float, float]] = []
+        for low, high in self.inactive:
+            ends = [low, *(k for k in self.kinks if low < k < high), high]
+            for a, b in pairwise(ends):
+                inside = _between(a, b)
+                if self._value_at(inside) == 0.0:
+                    own = (e if self._value_at(e) == 0.0 else float(np.nextafter(e, inside)) for e in (a, b))
+                    found.append(tuple(own))  # type: ignore[arg-type]
+        if self._value_at(0.0) == 0.0 and not any(low <= 0.0 <= high for low, high in found):
+            found.append((0.0, 0.0))
+        merged: list[tuple[float, float]] = []
+        for low, high in sorted(found):
+            if merged and low <= merged[-1][1]:
+                first, last = merged.pop()
+                low, high = first, max(last, high)
+            merged.append((low, high))
+        return tuple(merged)
+
+    def _value_at(self, z: float) -> float:
+        # An unbounded interval is constant to its end.
+        return float(self(np.array([z]))[0]) if math.isfinite(z) else 0.0
 
     def saturation(self, share: float = DEFAULT_SHARE) -> Tails:
         """Return the unbounded tails where ``|phi'| <= share * sup |phi'|``.
@@ -227,6 +263,12 @@ class Activation:
         if self.origin is None:
             return (registry.make, (self.name,))
         return (self.origin.build, ())
+
+
+def _between(low: float, high: float) -> float:
+    if math.isinf(low):
+        return high - 1.0 if math.isfinite(high) else 0.0
+    return low + 1.0 if math.isinf(high) else 0.5 * (low + high)
 
 
 def _floating(z: npt.ArrayLike) -> Array:

@@ -50,7 +50,7 @@ def dead_fraction(state: LayerState, pair: PairState, pairs: Pairs) -> Entry:
         return number(np.zeros(1), True, ())
     if pair.reason or state.averages.reason:
         return unpredicted(pair.reason or state.averages.reason)
-    batch = state.zero.size
+    batch = state.unit.mean.size
     if batch > LARGEST:
         return unpredicted(f"an orthant probability of more than {LARGEST} inputs")
     correlations = np.eye(batch)

@@ -1,4 +1,4 @@
-"""What units of a layer share: a common part when weights have a mean, silence when nothing arrives."""
+"""What units of a layer share when weights have a mean."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def shared_covariance(state: LayerState) -> Array:
     their covariance is Var_w E[phi | w]: exactly 0 where c is 0, and never negative.
     """
     if not state.common.any():
-        return np.zeros_like(state.zero)
+        return np.zeros_like(state.unit.mean)
     conditional = _given_common(state, "mean")
     return np.asarray(_WEIGHTS @ np.square(conditional - _WEIGHTS @ conditional))
 
@@ -69,18 +69,3 @@ def _average(phi: Activation, unit: UnitLaw, field: str) -> Array:
     except InputError:
         return np.full(unit.mean.size, np.nan)
     return np.asarray(getattr(moments, field), dtype=np.float64)
-
-
-def coin_slopes(state: LayerState) -> tuple[float, float]:
-    """Return log E phi'² of a (leaky) ReLU whose signs are fair coins, and log phi'(0)² for a silent layer."""
-    assert state.activation.slopes is not None
-    low, high = state.activation.slopes
-    at_zero = float(np.square(state.activation.derivative(np.zeros(1))[0]))
-    with np.errstate(divide="ignore"):
-        return float(np.log(0.5 * (low**2 + high**2))), float(np.log(at_zero))
-
-
-def over_silence(state: LayerState, log_alive: Array, log_dead: Array) -> Array:
-    """Average two logarithms over whether the layer is silent."""
-    with np.errstate(divide="ignore"):
-        return np.asarray(np.logaddexp(np.log1p(-state.zero) + log_alive, np.log(state.zero) + log_dead))

@@ -112,7 +112,7 @@ def forward_fluctuations(states: Sequence[KnownLayer | LayerState]) -> list[Fluc
 
 
 def _next(state: LayerState, below: Fluctuation | None) -> Fluctuation:
-    nothing = np.zeros_like(state.zero)
+    nothing = np.zeros_like(state.unit.mean)
     through = through_weights(state)
     if below is None or state.weights.second_moment == 0.0:
         return Fluctuation(nothing, nothing, state.unit.kurtosis, through, responses(state), _failing(state))

@@ -19,16 +19,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from varprop._validation import InputError
-from varprop.activations import Activation
+from varprop.activations import Activation, activation
+from varprop.analytic.atoms import zero_atom
 from varprop.analytic.averages import averages, log_unit_variance, no_averages
 from varprop.analytic.common import shared_covariance
 from varprop.analytic.known import input_values, known_layer
+from varprop.analytic.silence import Arrangement, certain, layer_signs, silence
 from varprop.analytic.states import Exact, Known, KnownLayer, LayerState
 from varprop.analytic.unit_law import UnitLaw, bias_mixture, mixture_is_exact
 from varprop.initializers import Law
 from varprop.spec import Network
 
 Array = NDArray[np.float64]
+
+_LINEAR = activation("linear")
 
 
 def forward(network: Network) -> list[KnownLayer | LayerState]:
@@ -82,17 +86,17 @@ def _random_layer(
     phi: Activation,
 ) -> LayerState:
     if isinstance(below, Known):
-        arrived = _from_known(weights, biases, below)
-        arrives_zero = np.isneginf(below.log_mean_square).astype(np.float64)
+        arrived, nothing = _from_known(weights, biases, below), certain(np.isneginf(below.log_mean_square))
+        atom = zero_atom(weights, biases, nothing.probability.size, below.values, below.log_scale)
     else:
-        arrived = _from_random(fan_in, weights, biases, below)
-        arrives_zero = _all_zero(below)
+        arrived, nothing = _from_random(fan_in, weights, biases, below), below.silent
+        atom = zero_atom(weights, biases, nothing.probability.size)
+    if weights.second_moment == 0.0:
+        nothing = certain(np.ones(arrived.mean.shape, dtype=bool))
     exact, unit = arrived.exact, _unit_law(arrived, biases, phi)
-    # A fixed bias of 0 lets a silent layer below silence this one; any other bias keeps it awake.
-    silent = biases.deterministic and biases.mean == 0.0
-    nothing = np.zeros_like(arrived.mean)
-    zero = nothing if not silent else nothing + 1.0 if weights.second_moment == 0.0 else arrives_zero
-    means = averages(phi, unit) if not arrived.unknown else no_averages(nothing.size, arrived.unknown)
+    layer = Arrangement(width, weights, biases, unit, atom, nothing, exact.law, exact.mirrored)
+    signs = layer_signs(layer)
+    means = averages(phi, unit) if not arrived.unknown else no_averages(unit.mean.size, arrived.unknown)
     linear = phi.slopes is not None and phi.slopes[0] == phi.slopes[1]
     fair = phi.slopes is not None and exact.mirrored
     if fair and not means.reason:
@@ -101,6 +105,8 @@ def _random_layer(
         with np.errstate(divide="ignore"):
             half = np.log(0.5 * (phi.slopes[0] ** 2 + phi.slopes[1] ** 2))
         means = replace(means, log_second_moment=unit.log_total_variance + half)
+        if signs is not None:
+            means = replace(means, log_derivative=signs.log_slope_square(phi))
     return LayerState(
         number,
         fan_in,
@@ -113,15 +119,18 @@ def _random_layer(
         exact,
         exact_mean=exact.law or (linear and exact.mean),
         exact_second_moment=exact.law or ((fair or linear) and exact.variance and exact.mean),
-        exact_derivative=exact.law or linear or (fair and _no_atoms(weights, biases)),
-        zero=zero,
+        exact_derivative=exact.law or linear or (fair and signs is not None),
+        nothing=nothing,
+        silent=silence(phi, layer),
+        zero=silence(_LINEAR, layer),
+        signs=signs,
         common=arrived.common,
         arriving_log_square=below.log_mean_square
         if isinstance(below, Known)
         else below.averages.log_second_moment,
         arriving_exact=isinstance(below, Known) or below.exact_second_moment,
         first=isinstance(below, Known),
-        no_atoms=_no_atoms(weights, biases),
+        no_atoms=atom.exact and atom.largest == 0.0,
         shape_reason=arrived.shape_reason,
         reasons=arrived.reasons,
     )
@@ -258,17 +267,3 @@ def _through_identity(fan_in: int, weights: Law, biases: Law, below: LayerState)
     return _Arrived(
         mean + biases.mean, log_variance, nothing, nothing, exact, "", below.reasons, uneven, _NO_SUMS
     )
-
-
-def _no_atoms(weights: Law, biases: Law) -> bool:
-    return weights.continuous or biases.continuous or weights.second_moment == 0.0
-
-
-def _all_zero(below: LayerState) -> Array:
-    """Probability that every activation of the layer below is 0: ReLU units are off by independent fair coins."""
-    if below.activation.slopes is not None:
-        if below.activation.slopes[0] == 0.0 and below.exact.mirrored:
-            return np.asarray(1.0 - (1.0 - below.zero) * (1.0 - 0.5**below.width))
-        return below.zero
-    at_zero = float(below.activation(np.zeros(1))[0])
-    return below.zero if at_zero == 0.0 else np.zeros_like(below.zero)

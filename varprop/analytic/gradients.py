@@ -46,22 +46,20 @@ class Arriving:
         Logarithm of its second moment per unit.
     cross : ndarray
         E of the product of two units' gradients, as a share of the second moment.
-    log_alive, log_dead : ndarray
-        The second moment given that the layer is not, or is, all zero; equal except in ReLU nets.
+    log_awake, log_silent : ndarray
+        The second moment per squared gradient above, A and B of `varprop.analytic.backward`: given that the layer's
+        activations are not, or are, all 0.
     exact : bool
         Whether the second moment holds at any width.
-    apart : bool
-        Whether it is independent of everything below the weights it came through.
-    fair : bool
-        Whether all layers above have fair signs and the head is the unit head.
+    isotropic : bool
+        Whether equation (1) of `varprop.analytic.backward` holds for the layers above.
     reasons : tuple of str
     """
 
     log_square: Array
     cross: Array
-    log_alive: Array
-    log_dead: Array
+    log_awake: Array
+    log_silent: Array
     exact: bool
-    apart: bool
-    fair: bool
+    isotropic: bool
     reasons: tuple[str, ...]

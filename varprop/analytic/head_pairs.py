@@ -72,7 +72,7 @@ def _bce(last: LayerState, targets: Array, pair: PairState, pairs: Pairs) -> tup
 
 def _softmax(last: LayerState, targets: Array, pair: PairState, pairs: Pairs) -> tuple[Array, str]:
     """Draw the logits: no closed form of E p_a p_b is known. The draws are fixed, so the result is too."""
-    classes, batch = last.width, last.zero.size
+    classes, batch = last.width, last.unit.mean.size
     correlations = np.eye(batch)
     correlations[pairs.first, pairs.second] = correlations[pairs.second, pairs.first] = 1.0 - pair.eps
     values, vectors = np.linalg.eigh(correlations)

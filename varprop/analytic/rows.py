@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from varprop.analytic.common import coin_slopes, over_silence
 from varprop.analytic.entries import NO_SHIFT, Entry, Shift, moment, number, unpredicted
 from varprop.analytic.fluctuations import Fluctuation, GradientFluctuation
 from varprop.analytic.gradients import Gradients
 from varprop.analytic.responses import set_responses
-from varprop.analytic.sets import Interval, probability, tails, uniform_probability
+from varprop.analytic.sets import Interval, probability, tails
 from varprop.analytic.states import KnownLayer, LayerState
+from varprop.analytic.unit_sets import unit_probability
 
 Array = NDArray[np.float64]
 
@@ -47,7 +47,7 @@ def gradient_entries(
 def random_entries(state: LayerState, finite: Fluctuation, share: float, choice: str) -> dict[str, Entry]:
     """Return the forward quantities of one random layer."""
     state, shape = _edgeworth(state, finite)
-    one, none = np.ones_like(state.zero), np.zeros_like(state.zero)
+    one, none = np.ones_like(state.unit.mean), np.zeros_like(state.unit.mean)
     unit, means, exact, why, a = state.unit, state.averages, state.exact, state.reasons, finite.answer
     strengths = finite.spread + np.abs(finite.shift) + np.abs(finite.kurtosis) / 3.0
     trust = Shift(none, choice, float(np.max(strengths)), finite.reason or _doubt(strengths))
@@ -79,17 +79,10 @@ def random_entries(state: LayerState, finite: Fluctuation, share: float, choice:
         "saturated_fraction": _fraction(state, finite, saturation_set(state, share), shape, trust),
         "inactive_fraction": _fraction(state, finite, state.activation.inactive, shape, trust),
         "derivative_second_moment": moment(
-            _log_derivative(state), state.exact_derivative, shape, means.reason,
+            means.log_derivative, state.exact_derivative, shape, means.reason,
             moved(a.slope2, a.slope4, one),
         ),
     }  # fmt: skip
-
-
-def _log_derivative(state: LayerState) -> Array:
-    if state.activation.slopes is None or not (state.exact_derivative and state.exact.mirrored):
-        return state.averages.log_derivative
-    alive, dead = (np.full_like(state.zero, value) for value in coin_slopes(state))
-    return over_silence(state, alive, dead)
 
 
 def _activation_mean(state: LayerState, why: tuple[str, ...], shift: Shift, scale: float) -> Entry:
@@ -98,7 +91,7 @@ def _activation_mean(state: LayerState, why: tuple[str, ...], shift: Shift, scal
     # A law that is symmetric about 0 sees only the even part of the activation: tanh, sigmoid - 1/2, sin.
     odd = np.allclose(phi(probe) + phi(-probe), 2.0 * centre, rtol=4e-16, atol=4e-16 * abs(centre))
     if state.exact.mirrored and odd:
-        return number(np.full_like(state.zero, centre), True, ())
+        return number(np.full_like(state.unit.mean, centre), True, ())
     return number(state.averages.mean, state.exact_mean, why, state.averages.reason, shift, scale)
 
 
@@ -134,17 +127,15 @@ def _fraction(
     trust: Shift,
 ) -> Entry:
     if not intervals:
-        return number(np.zeros_like(state.zero), True, ())
+        return number(np.zeros_like(state.unit.mean), True, ())
     if state.averages.reason:
         return unpredicted(state.averages.reason)
-    share = _probability(state, intervals)
+    share = unit_probability(state.unit, state.biases, intervals)
     if state.exact.law:
         return number(share, True, ())
-    # Only the sign matters, and signs are fair coins in every layer that is not silent.
     only_signs = all(bound == 0.0 or np.isinf(bound) for interval in intervals for bound in interval)
-    if only_signs and state.exact.mirrored and state.no_atoms:
-        at_zero = float(any(low <= 0.0 <= high for low, high in intervals))
-        return number((1.0 - state.zero) * share + state.zero * at_zero, True, ())
+    if only_signs and state.signs is not None:
+        return number(state.signs.probability(intervals), True, ())
     second, fourth = set_responses(state, intervals)
     if state.shape_reason:
         if np.abs(state.unit.kurtosis).max() <= STRONGEST_KURTOSIS:
@@ -152,15 +143,6 @@ def _fraction(
         return number(share, False, why)
     moved = replace(trust, values=second * finite.shift + fourth * finite.second)
     return number(share, False, why, shift=moved, bounds=(0.0, 1.0))
-
-
-def _probability(state: LayerState, intervals: tuple[Interval, ...]) -> Array:
-    unit, biases = state.unit, state.biases
-    if biases.family == "uniform":
-        spread, centre = np.exp(0.5 * unit.log_variance), unit.mean - biases.mean
-        return uniform_probability(intervals, centre, spread, biases["low"], biases["high"])
-    means, logs, weights = unit.components()
-    return np.asarray((weights * probability(intervals, means, np.exp(0.5 * logs))).sum(axis=0))
 
 
 def _doubt(sizes: Array) -> str:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from varprop.activations import Activation
 from varprop.analytic.averages import Averages
+from varprop.analytic.silence import LayerSigns, Silence
 from varprop.analytic.unit_law import UnitLaw
 from varprop.initializers import Law
 
@@ -54,8 +55,8 @@ class Exact:
     law : bool
         Its whole law: that of `UnitLaw`.
     mirrored : bool
-        The signs of the units are fair coins, independent of each other and of everything below, wherever the
-        layer is not all zero: weights and biases with laws that do not change when a row changes sign.
+        The law of weights and biases does not change when a row and its bias change sign. Then the signs of the
+        units are fair coins, independent of each other, of all |z| and of everything below, wherever z is not 0.
     """
 
     mean: bool
@@ -81,8 +82,12 @@ class LayerState:
     exact : Exact
     exact_mean, exact_second_moment, exact_derivative : bool
         Whether E phi, E phi², E phi'² hold at any width.
-    zero : ndarray
-        Probability that all pre-activations of the layer are 0 because nothing arrives, shape (B,).
+    nothing, silent : Silence
+        Of what arrives and of the layer's own activations.
+    zero : Silence
+        Of its pre-activations: that all of them are 0.
+    signs : LayerSigns or None
+        Of a pre-activation, where they hold at any width because the law is symmetric.
     common : ndarray
         Covariance of two units' pre-activations, shape (B,); 0 for weights of mean zero.
     arriving_log_square : ndarray
@@ -92,7 +97,7 @@ class LayerState:
     first : bool
         What arrives is the same in every draw.
     no_atoms : bool
-        Whether a unit of a layer that is not silent is 0 with probability 0.
+        Whether a unit is 0 with probability 0 if something arrives.
     shape_reason : str
         Why the law of a unit is approximate in this layer; empty if it is Gaussian in the limit of wide layers.
     reasons : tuple of str
@@ -111,7 +116,10 @@ class LayerState:
     exact_mean: bool
     exact_second_moment: bool
     exact_derivative: bool
-    zero: Array
+    nothing: Silence
+    silent: Silence
+    zero: Silence
+    signs: LayerSigns | None
     common: Array
     arriving_log_square: Array
     arriving_exact: bool
