@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.montecarlo import engine
 from tests.montecarlo.killable import NETWORK, SETTINGS
+from tests.montecarlo.processes import descendants, survivors, workers
 from varprop.montecarlo import load_store, simulate_network
 
 
@@ -30,17 +31,6 @@ def finish(store, workers: int) -> str:
     return output.splitlines()[-1].split()[1]
 
 
-def children(pid: int) -> list[int]:
-    return [int(text) for text in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
 @pytest.fixture(scope="module")
 def expected() -> str:
     return simulate_network(NETWORK, **SETTINGS).attrs["digest"]
@@ -51,6 +41,7 @@ def test_ten_random_kills(tmp_path, expected):
     """``kill -9`` ten times, one process or two workers, after a random number of blocks and milliseconds."""
     rng = np.random.default_rng(20)
     store = tmp_path / "run.sqlite"
+    seen = 0
     for kill in range(10):
         process = start(store, workers=1 + kill % 2)
         assert process.stdout is not None
@@ -58,22 +49,42 @@ def test_ten_random_kills(tmp_path, expected):
         for _ in range(kill + int(rng.integers(0, 3))):  # what is there is reported first
             process.stdout.readline()
         time.sleep(rng.uniform(0.0, 0.01))
-        workers = children(process.pid)
+        started = descendants(process.pid)
+        seen += len(workers(process.pid))
         process.kill()
         process.communicate()
-        deadline = time.monotonic() + 10
-        while any(alive(worker) for worker in workers):
-            assert time.monotonic() < deadline, "a worker outlived its killed parent"
-            time.sleep(0.02)
+        assert survivors(started) == [], "a process outlived its killed parent"
+    assert seen >= 4, "no worker was there to outlive its parent"
     assert finish(store, workers=2) == expected
     assert finish(store, workers=1) == expected
     assert load_store(store).attrs["cases"][NETWORK.case]["digest"] == expected
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_ctrl_c_leaves_the_store_consistent(tmp_path, expected, workers):
+def test_orphans_are_found():
+    """Negative control: a child of a thread, and its child, are seen, and seen to outlive a killed parent."""
+    script = (
+        "import subprocess, threading, time; inner = 'import subprocess; subprocess.run([\\'sleep\\', \\'60\\'])'; "
+        "import sys; t = threading.Thread(target=lambda: subprocess.run([sys.executable, '-c', inner])); t.start()"
+    )
+    process = subprocess.Popen([sys.executable, "-c", script])
+    deadline = time.monotonic() + 20
+    while len(started := descendants(process.pid)) < 2 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    try:
+        assert len(started) == 2
+        assert survivors(started, seconds=0.2) == started
+    finally:
+        for pid in started:
+            os.kill(pid, signal.SIGKILL)
+    assert survivors(started) == []
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_ctrl_c_leaves_the_store_consistent(tmp_path, expected, number):
     store = tmp_path / "run.sqlite"
-    process = start(store, workers)
+    process = start(store, number)
     assert process.stdout is not None
     process.stdout.readline()
     process.send_signal(signal.SIGINT)

@@ -9,18 +9,18 @@ import os
 import sys
 import tempfile
 import traceback
-from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
 from varprop._code import code_from_text
 from varprop._validation import InputError
 from varprop.cli.commands import group
+from varprop.cli.signals import Ending
 
-DIFFERS, BAD_INPUT, OURS, SYSTEM, PIPE, INTERRUPTED = 1, 2, 70, 74, 141, 130
-"""Exit codes; 70 and 74 are those of sysexits.h for an error of the program and for one of input or output, 141 and
-130 are what the shell gives for a closed pipe and for Ctrl-C."""
+DIFFERS, BAD_INPUT, OURS, SYSTEM, PIPE, INTERRUPTED, TERMINATED = 1, 2, 70, 74, 141, 130, 143
+"""Exit codes; 70 and 74 are those of sysexits.h for an error of the program and for one of input or output, 141,
+130 and 143 are what the shell gives for a closed pipe, for Ctrl-C and for ``kill``."""
 
 _SYSTEM_FAULTS = frozenset(
     getattr(errno, name)
@@ -45,19 +45,8 @@ _SYSTEM_FAULTS = frozenset(
 """What the system answers when it is at fault, and neither the input nor this program."""
 
 
-def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line and exit.
-
-    Parameters
-    ----------
-    arguments : sequence of str, optional
-        Those of the process by default.
-
-    Raises
-    ------
-    SystemExit
-        Always, with the exit code.
-    """
+def run(arguments: list[str], ending: Ending) -> int:
+    """Run the command that the arguments name and return its exit code."""
     _open_streams()
     # Pictures are written to files only; whatever display the environment names is not needed.
     os.environ["MPLBACKEND"] = "agg"
@@ -66,16 +55,18 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, ValueError, OSError):
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    sys.exit(_run(given))
+    try:
+        return _run(arguments, ending)
+    except KeyboardInterrupt:  # once more, while something else was dealt with
+        return ending.code
 
 
-def _run(arguments: list[str]) -> int:
+def _run(arguments: list[str], ending: Ending) -> int:
     if "_VARPROP_COMPLETE" in os.environ:  # the shell asks for completions
         group.main(arguments, prog_name="varprop")
     try:
         # Not `group.main`, which has its own ways out for a closed pipe, changing between its versions.
-        with code_from_text(False), group.make_context("varprop", arguments) as context:
+        with ending.told_apart(), code_from_text(False), group.make_context("varprop", arguments) as context:
             code = group.invoke(context)
             sys.stdout.flush()
         return int(code or 0)
@@ -89,7 +80,9 @@ def _run(arguments: list[str]) -> int:
     except click.ClickException as error:
         return _complain(_one_line(error.format_message()), BAD_INPUT)
     except (click.Abort, KeyboardInterrupt):
-        return _complain("stopped; finished blocks are kept with --store, and --resume goes on", INTERRUPTED)
+        return _complain(
+            f"{ending}; finished blocks are kept with --store, and --resume goes on", ending.code
+        )
     except BrokenPipeError:
         _silence(sys.stdout)
         return PIPE

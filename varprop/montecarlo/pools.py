@@ -3,8 +3,9 @@
 Both have the `concurrent.futures` interface. The standard `ProcessPoolExecutor` cannot serve: all its workers
 answer through one pipe, and one that is killed while it writes leaves the parent waiting for ever for the
 rest. Here every worker has a pipe of its own, whose end tells the parent at once; only the block of that
-worker is lost, and a fresh process takes its place. Workers are spawned, not forked: a fork copies locks that
-threads of BLAS hold.
+worker is lost, and a fresh process takes its place. A worker that is stopped or hangs is ended after
+`varprop.montecarlo.heartbeat.SILENT_BEATS` seconds without a sign of life, and replaced likewise. Workers are
+spawned, not forked: a fork copies locks that threads of BLAS hold.
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any, ParamSpec, TypeVar
 
 from varprop._validation import InputError
+from varprop.montecarlo import heartbeat
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -101,11 +104,11 @@ class ProcessPool(Executor):
                         process.kill()
                 value, error = process.run(call)
             except (EOFError, ConnectionError) as ended:
-                code = None
+                code, silent = None, False
                 if process is not None:
                     self._processes.discard(process)
-                    code, process = process.close(), None
-                future.set_exception(self._death(code, ended))
+                    code, silent, process = process.close(), process.silent, None
+                future.set_exception(self._death(code, silent, ended))
             except Exception as unsendable:
                 future.set_exception(unsendable)
             else:
@@ -117,26 +120,43 @@ class ProcessPool(Executor):
         if process is not None:
             process.close()
 
-    def _death(self, code: int | None, ended: Exception) -> Exception:
+    def _death(self, code: int | None, silent: bool, ended: Exception) -> Exception:
         if code == _UNGUARDED:
             return InputError(
                 "executor",
                 self.workers,
                 "1, or that the script's top level stands under if __name__ == '__main__': (workers import the script)",
             )
+        if silent:
+            return WorkerDied("a worker process gave no sign of life (stopped, or hanging in the system)")
         return WorkerDied(f"a worker process ended with exit code {code} ({ended!r})")
 
 
 class _Process:
-    """One worker process and the pipe to it."""
+    """One worker process, the pipe to it, and a thread that listens to its signs of life.
+
+    Attributes
+    ----------
+    silent : bool
+        Whether it was ended because these had stopped.
+    """
 
     def __init__(self) -> None:
         context = multiprocessing.get_context("spawn")
+        seconds = heartbeat.BEAT_SECONDS
+        self.silent = False
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_work, args=(theirs,), daemon=True)
+        beats, beating = context.Pipe(duplex=False)
+        self._process = context.Process(target=_work, args=(theirs, beating, seconds), daemon=True)
         with _ctrl_c_held_back():
             self._process.start()
         theirs.close()  # the worker has the only other end now, so its death ends the pipe
+        beating.close()
+        assert self._process.pid is not None
+        self._listener = threading.Thread(
+            target=heartbeat.listen, args=(beats, self._process.pid, self._give_up, seconds), daemon=True
+        )
+        self._listener.start()
 
     def run(self, call: _Call) -> tuple[Any, BaseException | None]:
         self._pipe.send_bytes(pickle.dumps(call))
@@ -148,8 +168,13 @@ class _Process:
 
     def close(self) -> int | None:
         self._pipe.close()
-        self._process.join()
+        self._process.join()  # does not last: one that cannot end is given up by the listener
+        self._listener.join()
         return self._process.exitcode
+
+    def _give_up(self) -> None:
+        self.silent = True
+        self._process.kill()  # reaches a stopped process too
 
 
 class Here(Executor):
@@ -171,6 +196,8 @@ class Here(Executor):
 def _ctrl_c_held_back() -> Iterator[None]:
     """Let a process that is started now be born deaf to Ctrl-C, which is for the parent to act on."""
     if hasattr(signal, "pthread_sigmask"):
+        # Starting the first process starts the tracker too, which would take the block away again on its return.
+        resource_tracker.ensure_running()
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             yield
@@ -180,9 +207,10 @@ def _ctrl_c_held_back() -> Iterator[None]:
         yield
 
 
-def _work(pipe: Connection[Any, Any]) -> None:
+def _work(pipe: Connection[Any, Any], beating: Connection[Any, Any], seconds: float) -> None:
     """Answer calls until the parent closes the pipe, or is gone, however it went."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=heartbeat.beat, args=(beating, seconds), daemon=True).start()
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
