@@ -189,7 +189,7 @@ class TestFiles:
         (tmp_path / "folder.csv").mkdir()
         with refused("path: .*a file that exists"):
             data(tmp_path / "none.csv")
-        with refused("expected a file$"):
+        with refused("expected a file that can be read, not a folder"):
             data(tmp_path / "folder.csv")
         with refused(r"ends in \.csv, \.npy, \.parquet"):
             data(tmp_path / "data.xlsx")

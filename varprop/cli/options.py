@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,7 @@ _SIMULATION: tuple[tuple[str, dict[str, Any]], ...] = (
     ),
     ("--workers", {"type": int, "help": "Worker processes.  [default: none, this process does the work]"}),
     ("--scheduler", {"help": "Address of a Dask scheduler whose workers do it: tcp://host:8786."}),
+    ("--memory", {"help": "Most that a process may take, such as 4GiB.  [default: 1GiB]"}),
     ("--store", {"help": "SQLite file that keeps finished blocks."}),
     (
         "--resume/--no-resume",
@@ -107,7 +109,17 @@ def _checked_simulation(chosen: dict[str, Any]) -> dict[str, Any]:
         raise InputError("scheduler", chosen["scheduler"], "either --workers or --scheduler, not both")
     if "resume" in chosen and "store" not in chosen:
         raise InputError("resume", chosen["resume"], "--store FILE with it")
+    if "memory" in chosen:
+        chosen["memory"] = _bytes(chosen["memory"])
     return {"executor" if name in places else name: value for name, value in chosen.items()}
+
+
+def _bytes(text: str) -> int:
+    match = re.fullmatch(r"\s*(\d{1,15})\s*(?:([KMGT]i?)?B?)\s*", text, re.IGNORECASE | re.ASCII)
+    if match is None:
+        raise InputError("memory", text, "a number of bytes such as 800MiB or 4GiB")
+    power = ("", "K", "M", "G", "T").index((match[2] or "")[:1].upper())
+    return int(match[1]) << 10 * power
 
 
 def format_option(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -143,7 +155,7 @@ def chosen_study(study: str | None, network: dict[str, Any], default: bool = Fal
     InputError
         Both a file and options, or anything the spec refuses.
     """
-    from varprop.spec import Study, default_study, mlp, read_study
+    from varprop.spec import Study, default_study, mlp, parse_input, read_study
 
     if study is not None and network:
         flag = "--" + next(iter(network)).replace("_", "-")
@@ -153,6 +165,8 @@ def chosen_study(study: str | None, network: dict[str, Any], default: bool = Fal
     if default and not network:
         return default_study()
     common = {k: v for k, v in network.items() if k not in ("widths", "activation", "weights")}
+    if "input" in common:  # read once, whatever the number of networks
+        common["input"] = parse_input(common["input"])
     networks = tuple(
         mlp(network.get("widths", WIDTHS), activation, weights, **common)
         for activation in network.get("activation", (ACTIVATION,))

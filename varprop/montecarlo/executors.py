@@ -17,6 +17,9 @@ CONNECT_SECONDS = 10
 
 _WORKERS_UNKNOWN = 32
 
+MOST_WORKERS = 1024
+"""Processes that are started here; larger machines and clusters bring their own executor."""
+
 
 Workers = int | str | Executor | None
 """What `executor=` may be: a number of processes, a Dask scheduler's address, an executor, None for here."""
@@ -36,7 +39,7 @@ def open_executor(workers: Workers = None) -> Iterator[Executor]:
     Raises
     ------
     InputError
-        If the number is not a whole number of at least 1, the object is no executor, nothing answers at the
+        If the number is not a whole number from 1 to 1024, the object is no executor, nothing answers at the
         address, or Dask is not installed.
 
     Examples
@@ -55,7 +58,7 @@ def open_executor(workers: Workers = None) -> Iterator[Executor]:
             raise InputError("executor", workers, allowed)
         yield workers
         return
-    number = 1 if workers is None else check_integer("workers", workers, minimum=1)
+    number = 1 if workers is None else check_integer("workers", workers, minimum=1, maximum=MOST_WORKERS)
     pool = Here() if number == 1 else ProcessPool(number)
     try:
         yield pool

@@ -31,7 +31,7 @@ def _array_content(array: Any) -> dict[str, Any]:
     return {
         "shape": list(portable.shape),
         "dtype": portable.dtype.str,
-        "sha256": hashlib.sha256(portable.tobytes()).hexdigest(),
+        "sha256": hashlib.sha256(portable.reshape(-1).view(np.uint8).data).hexdigest(),  # no copy
     }
 
 

@@ -7,12 +7,15 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from varprop._validation import InputError, check_integer, check_real, described
 from varprop.spec.heads import Head
 from varprop.spec.inputs import Input
 from varprop.spec.labels import LONGEST_LABEL
+from varprop.spec.limits import check_count
 from varprop.spec.networks import Network
-from varprop.spec.shorthand import mlp
+from varprop.spec.shorthand import default_input, mlp
 from varprop.spec.studies import MOST_NETWORKS
 from varprop.spec.widths import DEEPEST, check_width
 
@@ -75,6 +78,9 @@ def expand_grid(
         ],
     }
     _check_size(axes)
+    own: dict[tuple[int, ...], Input] = {}
+    if input is None:  # networks of one width share the input that is made for it
+        check_count("widths", "inputs", sum(axes["widths"]))
     if output_width is not None:
         output_width = check_width("output_width", output_width)
     varying = {name for name, values in axes.items() if len(values) > 1}
@@ -82,6 +88,10 @@ def expand_grid(
     for combination in itertools.product(*(enumerate(values) for values in axes.values())):
         (_, weights), (_, activation), (_, width), (_, depth), (_, gain) = combination
         last = width if output_width is None else output_width
+        sizes = [width] * (depth - 1) + [last]
+        key = (width,) if depth > 1 else ()
+        if input is None and key not in own:
+            own[key] = default_input(tuple(sizes))
         name = f"{weights} · {activation}"
         name += f" · width {width}" if "widths" in varying else ""
         name += f" · depth {depth}" if "depths" in varying else ""
@@ -89,11 +99,11 @@ def expand_grid(
         try:
             networks.append(
                 mlp(
-                    [width] * (depth - 1) + [last],
+                    sizes,
                     activation,
                     weights,
                     biases,
-                    input,
+                    own[key] if input is None else input,
                     output_activation=output_activation,
                     head=head,
                     gain=gain,
@@ -106,14 +116,19 @@ def expand_grid(
 
 
 def _axis(field: str, values: Any, kind: type | None = None) -> list[Any]:
-    listed = list(values) if isinstance(values, Sequence) and not isinstance(values, str) else [values]
+    several = isinstance(values, Sequence) and not isinstance(values, str)
+    if several and len(values) > 10 * MOST_NETWORKS:
+        raise InputError(field, described(f"{len(values)} values"), f"at most {MOST_NETWORKS}")
+    listed = list(values) if several else [values]
     if not listed:
         raise InputError(field, described("an empty list"), "at least one value")
+    seen = set()
     for i, value in enumerate(listed):
-        if kind is not None and not isinstance(value, kind):
-            raise InputError(f"{field}[{i}]", value, "a name")
-        if value in listed[:i]:
+        if not isinstance(value, str if kind is str else (int, float, np.number)):
+            raise InputError(f"{field}[{i}]", value, "a name" if kind is str else "a number")
+        if value in seen:
             raise InputError(f"{field}[{i}]", value, "each value once")
+        seen.add(value)
     return listed
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from varprop._validation import InputError, check_one_of, described
 from varprop.spec._contents import content_digest, frozen_array
 from varprop.spec.inputs import Input
+from varprop.spec.limits import check_count
 
 HEADS = ("unit", "mse", "bce", "softmax_ce")
 
@@ -66,6 +67,7 @@ class Head:
             raise InputError("targets", None, f"targets for the head {self.kind}")
         if self.kind == "softmax_ce":
             return _classes(targets, data.batch, width)
+        check_count("targets", "examples × outputs", data.batch, width)
         if targets.shape == (data.batch,) and width == 1:
             targets = targets[:, None]
         try:

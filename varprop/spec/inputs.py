@@ -108,11 +108,12 @@ class Input:
 
 def check_finite(field_name: str, rows: np.ndarray) -> None:
     """Raise `InputError` with the count and first place of what is not finite in `rows` (row = example)."""
-    bad = np.argwhere(~np.isfinite(rows))
-    if len(bad):
-        row, column = (int(i) for i in bad[0])
+    bad = ~np.isfinite(rows)
+    count = int(np.count_nonzero(bad))
+    if count:
+        row, column = (int(i) for i in np.unravel_index(np.argmax(bad), bad.shape))
         found = (
-            f"{len(bad)} of {rows.size} values not finite, the first ({rows[row, column]}) "
+            f"{count} of {rows.size} values not finite, the first ({rows[row, column]}) "
             f"in row {row + 1}, column {column + 1}"
         )
         raise InputError(field_name, described(found), "finite numbers only")

@@ -51,10 +51,11 @@ from varprop.spec.heads import Head
 from varprop.spec.inputs import Input
 from varprop.spec.labels import LONGEST_LABEL
 from varprop.spec.layers import Layer
+from varprop.spec.limits import check_count, open_regular
 from varprop.spec.networks import Network
 from varprop.spec.shorthand import build_head, default_input, mlp, parse_input
 from varprop.spec.sources import data, kinds
-from varprop.spec.studies import Study
+from varprop.spec.studies import MOST_NETWORKS, Study
 
 T = TypeVar("T")
 
@@ -96,13 +97,14 @@ def read_study(path: str | os.PathLike[str], *, code: bool = False) -> Study:
         values, with the field's path: ``network[2].layer[0].width`` (lists count from 0).
     """
     place = Path(path)
-    try:
-        text = place.read_text(encoding="utf-8")
-    except OSError as error:
-        allowed = f"a study file that can be read ({error.strerror or error})"
-        raise InputError("study", described(repr(str(path))), allowed) from None
-    except UnicodeDecodeError:
-        raise InputError("study", described(repr(str(path))), "a TOML file in UTF-8") from None
+    with open_regular(place, "study", "study") as stream:
+        try:
+            text = stream.read().decode("utf-8")
+        except OSError as error:
+            allowed = f"a study file that can be read ({error.strerror or error})"
+            raise InputError("study", described(repr(str(path))), allowed) from None
+        except UnicodeDecodeError:
+            raise InputError("study", described(repr(str(path))), "a TOML file in UTF-8") from None
     return parse_study(text, folder=place.parent, name=place.stem, code=code)
 
 
@@ -151,8 +153,15 @@ def _study(document: Mapping[str, Any], folder: Path, name: str) -> Study:
     _check_keys(document, _STUDY)
     shared = _input(document["input"], folder) if "input" in document else None
     networks: list[Network] = []
-    for i, table in enumerate(_tables(document, "network")):
-        networks.append(_within(f"network[{i}]", _network, table, folder, shared))
+    listed = _tables(document, "network")
+    if len(listed) > MOST_NETWORKS:
+        raise InputError("network", described(f"{len(listed)} tables"), f"at most {MOST_NETWORKS}")
+    numbers = 0 if shared is None else shared.array().size
+    for i, table in enumerate(listed):
+        made = _within(f"network[{i}]", _network, table, folder, shared)
+        networks.append(made)
+        numbers += 0 if made.input is shared else made.input.array().size
+        check_count(f"network[{i}].input", "inputs × examples in this network and those before", numbers)
     if "grid" in document:
         networks += _within("grid", _grid, document["grid"], folder, shared)
     if not networks:

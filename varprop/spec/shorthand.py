@@ -95,7 +95,10 @@ def build_head(kind: str, targets: Any = None) -> Head:
 
 def default_input(widths: tuple[int, ...]) -> Input:
     """Return the input of a network that states none: `half_on` of its first width, or 1000 for one layer."""
-    return half_on(widths[0] if len(widths) > 1 else 1000)
+    try:
+        return half_on(widths[0] if len(widths) > 1 else 1000)
+    except InputError as error:
+        raise error.under("input") from None
 
 
 def parse_input(text: str, field: str = "input", folder: str | os.PathLike[str] = ".") -> Input:

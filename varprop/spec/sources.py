@@ -15,6 +15,7 @@ from varprop._registry import Registry
 from varprop._validation import InputError, check_integer, check_one_of, check_real, described
 from varprop.spec.datafiles import column_index, read_table, rows_of
 from varprop.spec.inputs import Input, check_finite
+from varprop.spec.limits import check_count
 from varprop.spec.widths import check_width
 
 kinds: Registry[Input] = Registry("input")
@@ -36,6 +37,7 @@ def half_on(size: int) -> Input:
     500
     """
     size = check_width("size", size)
+    check_count("size", "inputs", size)
     return Input(
         (np.arange(size) < (size + 1) // 2)[:, None],
         f"half_on({size})",
@@ -54,6 +56,7 @@ def constant(size: int, value: float = 1.0) -> Input:
     array([0.5, 0.5, 0.5, 0.5])
     """
     size = check_width("size", size)
+    check_count("size", "inputs", size)
     value = check_real("value", value)
     recipe = (("size", size), ("value", value))
     return Input(np.full((size, 1), value), f"constant({size}, {value:g})", kind="constant", recipe=recipe)
@@ -77,6 +80,7 @@ def gaussian(size: int, batch: int = 1, seed: int = 0) -> Input:
     """
     size = check_width("size", size)
     batch = check_integer("batch", batch, minimum=1, maximum=10_000_000)
+    check_count("size", "inputs × examples", size, batch)
     seed = check_integer("seed", seed, minimum=0)
     # Its own stream, so that no simulation with the same seed draws the same numbers.
     rng = _random.generator(seed, 2**32 - 1)
@@ -120,6 +124,7 @@ def digits(
     images, labels = _shipped_digits()
     batch = check_integer("batch", batch, minimum=1, maximum=len(images))
     repeat = check_integer("repeat", repeat, minimum=1, maximum=32)
+    check_count("batch", "examples × pixels", batch, 64 * repeat**2)
     if not isinstance(standardize, bool):
         raise InputError("standardize", standardize, "true or false")
     scale = check_one_of("scale", scale, ("unit", "raw"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from itertools import groupby
+from itertools import groupby, islice
 
 from varprop._validation import InputError, check_integer, described
 
@@ -38,9 +38,10 @@ def parse_widths(widths: Widths, field: str = "widths") -> tuple[int, ...]:
         return _parsed_text(widths, field)
     if not isinstance(widths, Iterable):
         return (check_width(field, widths),)
-    listed = list(widths)
+    listed = list(islice(widths, DEEPEST + 1))
     if not 1 <= len(listed) <= DEEPEST:
-        raise InputError(field, described(f"{len(listed)} layers"), f"1 to {DEEPEST} layers")
+        found = f"{len(listed)} layers" if len(listed) <= DEEPEST else f"more than {DEEPEST} layers"
+        raise InputError(field, described(found), f"1 to {DEEPEST} layers")
     return tuple(check_width(f"{field}[{i}]", w) for i, w in enumerate(listed))
 
 
@@ -63,6 +64,8 @@ def spell_widths(widths: Sequence[int]) -> str:
 
 def _parsed_text(text: str, field: str) -> tuple[int, ...]:
     allowed = "widths such as 1000,500x10,10 (500x10: ten layers of 500)"
+    if len(text) > 20 * DEEPEST:  # more than so many layers can take
+        raise InputError(field, described(f"a text of {len(text)} characters"), allowed)
     found: list[int] = []
     for part in text.split(","):
         match = re.fullmatch(r"\s*(\d{1,12})\s*(?:[x×]\s*(\d{1,12})\s*)?", part, re.ASCII)
