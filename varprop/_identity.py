@@ -178,6 +178,8 @@ class _Reader:
             self._say("slot", thing.__name__)
         elif isinstance(thing, staticmethod | classmethod):
             self._all(type(thing).__name__, (thing.__func__,))
+        elif isinstance(thing, functools.cached_property):
+            self._all("cached property", (thing.func,))
         elif isinstance(thing, property):
             self._all("property", (thing.fget, thing.fset))
         elif isinstance(thing, types.CellType):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import types
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -21,7 +22,7 @@ _ABOUT_CLASSES = frozenset(
         "__module__", "__qualname__", "__name__", "__dict__", "__weakref__", "__doc__", "__firstlineno__",
         "__static_attributes__", "__annotations__", "__annotate__", "__annotate_func__", "__annotations_cache__",
         "__abstractmethods__", "_abc_impl", "__orig_bases__", "__parameters__", "__match_args__",
-        "__dataclass_fields__", "__dataclass_params__", "__type_params__",
+        "__dataclass_fields__", "__dataclass_params__", "__type_params__", "__slotnames__", "__orig_class__",
     )
 )  # fmt: skip
 
@@ -33,7 +34,9 @@ def is_python(kind: type) -> bool:
 
 def members_of(kind: type) -> dict[str, Any]:
     """Return what a class statement has put into a class."""
-    return {k: v for k, v in vars(kind).items() if k not in _ABOUT_CLASSES}
+    # A slot stands in __slots__; classes that travel by value lose its descriptor.
+    said = {k: v for k, v in sorted(vars(kind).items()) if k not in _ABOUT_CLASSES}
+    return {k: v for k, v in said.items() if not isinstance(v, types.MemberDescriptorType)}
 
 
 def own_word(thing: object) -> object:
@@ -56,6 +59,10 @@ def own_word(thing: object) -> object:
 def state_of(thing: Any) -> object:
     """Return what distinguishes an object from others of its class, None if that cannot be said."""
     kind = type(thing)
+    try:
+        reduced = thing.__reduce_ex__(4)  # refused by objects of compiled classes that hide what they hold
+    except Exception:
+        return None
     if is_python(kind) and not _reduces(kind):
         slots = [n for base in kind.__mro__ for n in _slots(base)]
         held = {n: getattr(thing, n) for n in slots if hasattr(thing, n)}
@@ -68,11 +75,7 @@ def state_of(thing: Any) -> object:
             if isinstance(v, functools.cached_property)
         }
         own = {n: v for n, v in getattr(thing, "__dict__", {}).items() if n not in cached}
-        return None if inner is _UNKNOWN else (own, held, inner)
-    try:
-        reduced = thing.__reduce_ex__(4)
-    except Exception:
-        return None
+        return None if inner is _UNKNOWN else (dict(sorted((own | held).items())), inner)
     if isinstance(reduced, str):
         return reduced
     listed = [list(part) if i in (3, 4) and part is not None else part for i, part in enumerate(reduced)]

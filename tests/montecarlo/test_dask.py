@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 
+import numpy as np
 import pytest
 
 from tests.montecarlo import engine
@@ -12,6 +13,7 @@ from varprop import InputError
 from varprop.montecarlo import executors, open_executor, simulate_network
 from varprop.montecarlo.blocks import Block
 from varprop.montecarlo.executors import count_workers
+from varprop.spec import half_on, mlp
 
 distributed = pytest.importorskip("distributed")
 
@@ -50,6 +52,15 @@ def test_same_bits_on_a_cluster_that_loses_a_worker(cluster, expected):
         assert found.attrs["digest"] == simulate_network(engine.network(), **changed).attrs["digest"]
         survivors = list(client.run(os.getpid).values())
         assert victims[0] not in survivors
+
+
+def test_closures_travel(cluster):
+    factor = 0.6
+    network = mlp("5,4", lambda z: np.tanh(factor * z), "he_normal", input=half_on(3))
+    expected = simulate_network(network, draws=12, block_size=4).attrs["digest"]
+    with distributed.Client(cluster) as client:
+        found = simulate_network(network, draws=12, block_size=4, executor=client.get_executor())
+    assert found.attrs["digest"] == expected
 
 
 def test_scheduler_address(cluster, expected):

@@ -12,6 +12,7 @@ import weakref
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import active_children, get_context
 
+import numpy as np
 import pytest
 
 from tests.montecarlo import engine
@@ -201,10 +202,22 @@ def test_a_broken_pool_of_the_caller_is_said():
         run([plan], pool)
 
 
+class Unsendable:
+    """Tanh that no other process can have."""
+
+    def __call__(self, z):
+        return np.tanh(z)
+
+    def __reduce__(self):
+        raise TypeError("never leaves home")
+
+
 def test_what_cannot_be_sent_is_refused_before_starting():
-    plan = engine.plan(activation=engine.custom(lambda z: z))
+    plan = engine.plan(activation=engine.custom(Unsendable()))
     with open_executor(2) as pool:
-        with pytest.raises(InputError, match=r"executor: 2 .* this process or threads"):
+        with pytest.raises(
+            InputError, match=r"executor: other processes, .* cannot be sent .*never leaves home"
+        ):
             run([plan], pool)
         assert not active_children()
     assert run([plan], Here())

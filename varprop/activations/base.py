@@ -31,6 +31,12 @@ class Origin(Protocol):
     def digest(self) -> str:
         """Return the SHA-256 of everything that decides its values."""
 
+    def parts(self) -> tuple[object, ...]:
+        """Return the functions it was made from."""
+
+    def check_unchanged(self) -> None:
+        """Raise `InputError` if its functions do something else than when the activation was made."""
+
 
 @dataclass(frozen=True, eq=False)
 class Activation:

@@ -49,11 +49,19 @@ class Recipe:
             If the function cannot be told apart from others, or does something else than when the activation
             was made (a global it refers to has changed): tables worked out from it are then no longer right.
         """
-        now = identity((self.function, self.derivative), "activation")
-        if self.made_as not in ("", now):
+        self.check_unchanged()
+        now = self.made_as or identity(self.parts(), "activation")
+        return identity((now, self.kinks, self.inactive))
+
+    def parts(self) -> tuple[object, ...]:
+        """Return the functions it was made from."""
+        return self.function, self.derivative
+
+    def check_unchanged(self) -> None:
+        """Raise `InputError` if its functions do something else than when the activation was made."""
+        if self.made_as and self.made_as != identity(self.parts(), "activation"):
             found = described(f"{show(self.name)}, which has changed since the activation was made")
             raise InputError("activation", found, "an activation made anew from the changed function")
-        return identity((now, self.kinks, self.inactive))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Recipe):

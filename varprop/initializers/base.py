@@ -85,11 +85,18 @@ class Initializer:
         """
         if self.registered:
             return identity(self.name)
-        now = self._identity()
-        if self._made_as not in ("", now):
+        self.check_unchanged()
+        return self._made_as or self._identity()
+
+    def parts(self) -> tuple[object, ...]:
+        """Return what it was made from."""
+        return self.rule, self
+
+    def check_unchanged(self) -> None:
+        """Raise `InputError` if its law is another than when the initializer was made."""
+        if self._made_as and self._made_as != self._identity():
             found = described(f"{show(self.name)}, whose law has changed since the initializer was made")
             raise InputError("initializer", found, "an initializer made anew from the changed law")
-        return now
 
     def _identity(self) -> str:
         own_class = None if type(self) is Initializer else type(self)

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from varprop._validation import InputError
 from varprop.montecarlo.blocks import Block, Plan
-from varprop.montecarlo.executors import check_sendable, window_of
+from varprop.montecarlo.executors import sendable, window_of
+from varprop.montecarlo.parcels import Parcel
 from varprop.montecarlo.pools import Here, ProcessPool
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def run_block(plan: Plan, block: Block) -> Statistics:
         return samplers.sample_block(plan, block)
 
 
-def measured_block(plan: Plan, block: Block, attempt: int) -> Result:
+def measured_block(sent: Plan | Parcel, block: Block, attempt: int) -> Result:
     """Run one block in a worker, and say how many seconds it took and what decided its last bits.
 
     `attempt` is unused here; it makes a repeated call a new one for schedulers that know calls by arguments.
@@ -63,6 +64,7 @@ def measured_block(plan: Plan, block: Block, attempt: int) -> Result:
 
     start = time.perf_counter()
     try:
+        plan = sent.open() if isinstance(sent, Parcel) else sent
         return run_block(plan, block), time.perf_counter() - start, environment()
     except BaseException as error:
         error.add_note(_MARK)
@@ -134,10 +136,11 @@ class _Run:
         self.store = store
         self.progress = progress
         self.window = window_of(executor)
+        self.sent: Sequence[Plan | Parcel] = plans
         self.jobs: deque[_Job] = deque()
 
     def in_order(self) -> Iterator[tuple[_Job, Statistics]]:
-        check_sendable(self.plans, self.executor)
+        self.sent = sendable(self.plans, self.executor)
         for case, plan in enumerate(self.plans):
             for block in plan.blocks():
                 self._start(_Job(case, block))
@@ -163,7 +166,7 @@ class _Run:
     def _submit(self, job: _Job) -> None:
         job.attempts += 1
         try:
-            job.future = self.executor.submit(measured_block, self.plans[job.case], job.block, job.attempts)
+            job.future = self.executor.submit(measured_block, self.sent[job.case], job.block, job.attempts)
         except BrokenExecutor as error:
             # The pool noticed a death between two submissions; the blocks under way report it as well.
             job.future = Future()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import pickle
 import socket
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 
 from varprop._validation import InputError, check_integer
 from varprop.montecarlo.blocks import Plan
+from varprop.montecarlo.parcels import Parcel, pack
 from varprop.montecarlo.pools import Here, ProcessPool
 
 CONNECT_SECONDS = 10
@@ -93,25 +93,17 @@ def window_of(executor: Executor) -> int:
     return 1 if isinstance(executor, Here) else 3 * count_workers(executor) + 1
 
 
-def check_sendable(plans: Sequence[Plan], executor: Executor) -> None:
-    """Refuse plans that cannot reach the processes of our own pool, before any is started.
+def sendable(plans: Sequence[Plan], executor: Executor) -> Sequence[Plan | Parcel]:
+    """Return the plans as the executor's workers are to get them: packed, unless they work in this process.
 
     Raises
     ------
     InputError
-        If a plan holds something that cannot be pickled, such as a lambda as activation.
+        If a plan cannot be sent to other processes; said before any work is started.
     """
-    if not isinstance(executor, ProcessPool):
-        return
-    for plan in plans:
-        try:
-            pickle.dumps(plan)
-        except (pickle.PicklingError, AttributeError, TypeError) as error:
-            raise InputError(
-                "executor",
-                executor.workers,
-                f"this process or threads: {plan.network.case} cannot be sent to other processes ({error})",
-            ) from None
+    if isinstance(executor, Here | ThreadPoolExecutor):
+        return plans
+    return [pack(plan) for plan in plans]
 
 
 @contextlib.contextmanager
