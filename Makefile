@@ -2,6 +2,8 @@
 #   make report    the default report, in reports/latest/
 #   make test      everything that continuous integration runs
 # The others: make gallery [ONLY=e5], make bench, make format, make clean, and
+#   make test-lowest   the suite at the lowest versions that pyproject.toml allows
+#   make faults        every kind of fault at large; the table is reports/faults.md
 #   make battery [NETWORKS=400] [SEED=1]   theory's exact rows against explicitly drawn random networks
 
 PYTHON ?= python3
@@ -12,7 +14,7 @@ BIN    := $(VENV)/bin
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: report test lint types imports tests gallery bench battery format clean
+.PHONY: report test lint types imports tests test-lowest faults gallery bench battery format clean
 
 report: $(VENV)/.installed
 	$(BIN)/varprop report -o reports/latest --force
@@ -32,6 +34,12 @@ imports: $(VENV)/.test-installed
 tests: $(VENV)/.test-installed
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
+test-lowest: .venv-lowest/.installed
+	.venv-lowest/bin/python -m pytest -n 2 --dist worksteal
+
+faults: $(VENV)/.test-installed
+	$(BIN)/python -m tests.faults reports/faults.md
+
 gallery: $(VENV)/.test-installed
 	$(BIN)/python analyses/gallery.py $(ONLY)
 
@@ -49,13 +57,21 @@ format: $(VENV)/.test-installed
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) reports/latest
+	rm -rf $(VENV) .venv-lowest reports/latest
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+# What only reads the source (linters, types) is left out.
+.venv-lowest/.installed: pyproject.toml tests/lowest.py
+	$(PYTHON) -m venv --clear .venv-lowest
+	$(PYTHON) tests/lowest.py > .venv-lowest/constraints.txt
+	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check --requirement .venv-lowest/constraints.txt
+	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
 
 # torch is pinned here, and only here, so that every machine tests against the same CPU build.
