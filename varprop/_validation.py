@@ -37,7 +37,8 @@ class InputError(ValueError):
         self.field = field
         self.value = value
         self.allowed = allowed
-        super().__init__(f"{field}: {show(value)} is not allowed; expected {allowed}")
+        # Fields and phrases quote keys and headers of files, so they are made harmless as the value is.
+        super().__init__(f"{cut(field, 120)}: {show(value)} is not allowed; expected {cut(allowed, 360)}")
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Exceptions are pickled by their message alone; that does not fit our signature, and pools need it.
@@ -55,8 +56,42 @@ def show(value: object, limit: int = 60) -> str:
         text, limit = str(value), max(limit, 240)
     else:
         text = repr(value)
-    text = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+    text = printable(text)
     return text if len(text) <= limit else f"{text[: limit - 1]}… ({len(text)} characters)"
+
+
+def printable(text: str) -> str:
+    r"""Return `text` as one line in which every unprintable character (an escape, a change of direction) is spelled.
+
+    Examples
+    --------
+    >>> print(printable("red\x1b[31m"), printable("a\u202eb"))
+    red\x1b[31m a\u202eb
+    """
+    return text if text.isprintable() else "".join(c if c.isprintable() else _spelled(c) for c in text)
+
+
+def cut(text: str, limit: int) -> str:
+    """Return `printable` text of at most `limit` characters, cut in the middle.
+
+    Examples
+    --------
+    >>> cut("abcdefghij", limit=7)
+    'abc…hij'
+    """
+    # Spelling can only lengthen, so what lies beyond the limit at both ends is never needed.
+    line = printable(text if len(text) <= 2 * limit else f"{text[:limit]}…{text[-limit:]}")
+    if len(line) <= limit:
+        return line
+    tail = (limit - 1) // 2
+    return f"{line[: limit - 1 - tail]}…{line[len(line) - tail :]}"
+
+
+def _spelled(character: str) -> str:
+    code = ord(character)
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 class _Literal(str):
@@ -71,9 +106,12 @@ def described(text: str) -> str:
 def close_match(name: str, options: Iterable[str], limit: int = 12) -> str:
     """Phrase the options for an unknown `name`: the close match first, then the choices."""
     options = list(options)
-    near = difflib.get_close_matches(name[:80], options, n=1, cutoff=0.6)
-    listed = ", ".join(options[:limit]) + (", …" if len(options) > limit else "")
-    return f"{near[0]!r} (did you mean that?) or one of {listed}" if near else f"one of {listed}"
+    # A file may have a million columns, each with a name of any length.
+    near = difflib.get_close_matches(name[:80], [o for o in options[:1000] if len(o) <= 200], n=1, cutoff=0.6)
+    listed = ", ".join(cut(option, 40) for option in options[:limit]) + (
+        ", …" if len(options) > limit else ""
+    )
+    return f"{show(near[0])} (did you mean that?) or one of {listed}" if near else f"one of {listed}"
 
 
 def check_one_of(field: str, value: object, options: Collection[str]) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 
 from varprop._code import code_from_text, import_named, working_folder_on_path
 from varprop._random import generator
-from varprop._validation import InputError, check_integer
+from varprop._validation import InputError, check_integer, printable
 from varprop.auditing.document import audit_document
 from varprop.auditing.public import audit
 from varprop.diagnosis import Diagnosis, changes, diagnose_one, judge, only_case, torch_lines
@@ -218,4 +218,5 @@ def terminal_lines(outcome: Outcome, width: int = 100) -> list[str]:
         shown.append(f"… and {more} more")
     if outcome.after is not None:
         shown.append("with these changes: " + "; ".join(outcome.after.sentences()))
-    return [line if len(line) <= width else f"{line[: width - 1]}…" for line in shown]
+    lines = [printable(line) for line in shown]  # modules of a model may be called anything
+    return [line if len(line) <= width else f"{line[: width - 1]}…" for line in lines]

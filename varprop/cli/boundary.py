@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from varprop._code import code_from_text
-from varprop._validation import InputError
+from varprop._validation import InputError, cut
 from varprop.cli.commands import group
 from varprop.cli.signals import Ending
 
@@ -159,9 +159,7 @@ def _complain(message: str, code: int) -> int:
 
 
 def _one_line(text: str) -> str:
-    line = " ".join(text.split())
-    line = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in line)
-    return line if len(line) <= 400 else f"{line[:399]}…"
+    return cut(" ".join(text.split()), 400)
 
 
 def _own_mistake(error: Exception, arguments: list[str]) -> int:

@@ -61,7 +61,7 @@ def audit_command(
         output=output,
         force=force,
     )
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 10_000
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 400
     lines = "\n".join(terminal_lines(outcome, width))
     if apply:
         click.echo(lines, err=True)

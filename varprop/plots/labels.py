@@ -7,6 +7,8 @@ HTML and Markdown escape on top of `short`, in their own renderers.
 
 from __future__ import annotations
 
+from varprop._validation import cut, printable
+
 SHORT = 48
 """Longest name shown in full where space is scarce; longer ones keep their beginning and their end."""
 
@@ -19,7 +21,7 @@ def plain(text: object) -> str:
     >>> print(plain("red\x1b[31m"))
     red\x1b[31m
     """
-    return "".join(c if c.isprintable() else _escape(c) for c in str(text))
+    return printable(str(text))
 
 
 def short(text: object, limit: int = SHORT) -> str:
@@ -30,13 +32,7 @@ def short(text: object, limit: int = SHORT) -> str:
     >>> short("abcdefghij", limit=7)
     'abc…hij'
     """
-    # Escaping can only lengthen, so what lies beyond the limit at both ends is never needed.
-    raw = str(text)
-    line = plain(raw if len(raw) <= 2 * limit else f"{raw[:limit]}…{raw[-limit:]}")
-    if len(line) <= limit:
-        return line
-    tail = (limit - 1) // 2
-    return f"{line[: limit - 1 - tail]}…{line[len(line) - tail :]}"
+    return cut(str(text), limit)
 
 
 def label(text: object, limit: int = SHORT) -> str:
@@ -51,10 +47,3 @@ def label(text: object, limit: int = SHORT) -> str:
     """
     line = short(text, limit).replace("$", r"\$")
     return f"\N{NO-BREAK SPACE}{line}" if line.startswith("_") else line
-
-
-def _escape(character: str) -> str:
-    code = ord(character)
-    if code < 0x100:
-        return f"\\x{code:02x}"
-    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

@@ -6,11 +6,14 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from varprop.plots.labels import plain
 from varprop.reporting.document import Figure, Paragraph, Table
+from varprop.reporting.tables import starts_a_formula
 
 if TYPE_CHECKING:
     from varprop.reporting.document import Document
 
+_LEADING = re.compile(r"^(\s*)([=+\-@])")
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|$~!&])")
 
 
@@ -20,14 +23,15 @@ def to_markdown(document: Document, folder: str = "figures") -> str:
 
 
 def escape(text: str) -> str:
-    r"""Return `text` so that Markdown shows it letter by letter.
+    r"""Return `text` so that Markdown shows it letter by letter, and a spreadsheet too; a number stays as it is.
 
     Examples
     --------
-    >>> print(escape("he_normal <b>"))
-    he\_normal \<b\>
+    >>> print(escape("he_normal <b>"), escape("=1+1"), escape("-1.5"))
+    he\_normal \<b\> \=1+1 -1.5
     """
-    return _SPECIAL.sub(r"\\\1", text)
+    line = _SPECIAL.sub(r"\\\1", text)
+    return _LEADING.sub(r"\1\\\2", line, count=1) if starts_a_formula(text) else line
 
 
 def _parts(document: Document, folder: str) -> Iterator[str]:
@@ -69,4 +73,4 @@ def _table(table: Table) -> str:
 
 
 def _line(cells: tuple[str, ...] | list[str], raw: bool = False) -> str:
-    return f"| {' | '.join(cells if raw else [escape(cell) for cell in cells])} |"
+    return f"| {' | '.join(cells if raw else [escape(plain(cell)) for cell in cells])} |"

@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from varprop._validation import InputError, described
+from varprop.plots.labels import plain
 from varprop.plots.style import figure_style
 from varprop.reporting.folder import claimed_folder
 from varprop.reporting.markdown import escape
 from varprop.reporting.record import read_record
+from varprop.reporting.tables import harmless
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -230,16 +232,16 @@ def _png(drawing: Figure, dpi: float) -> bytes:
 
 
 def _csv(frame: pd.DataFrame) -> str:
-    return frame.to_csv(index=False, float_format="%.8g", lineterminator="\n")
+    return harmless(frame).to_csv(index=False, float_format="%.8g", lineterminator="\n")
 
 
 def _markdown(frame: pd.DataFrame) -> str:
     def cell(value: object) -> str:
-        return f"{value:.4g}" if isinstance(value, float) else escape(str(value))
+        return f"{value:.4g}" if isinstance(value, float) else escape(plain(value))
 
     numeric = [kind.kind in "if" for kind in frame.dtypes]
     lines = [
-        "| " + " | ".join(escape(str(c)) for c in frame.columns) + " |",
+        "| " + " | ".join(escape(plain(c)) for c in frame.columns) + " |",
         "| " + " | ".join("--:" if n else ":--" for n in numeric) + " |",
     ]
     lines += ["| " + " | ".join(cell(v) for v in row) + " |" for row in frame.itertuples(index=False)]
