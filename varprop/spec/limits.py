@@ -49,8 +49,7 @@ def open_regular(path: str | os.PathLike[str], field: str, kind: str) -> BinaryI
     except FileNotFoundError:
         raise InputError(field, shown, "a file that exists") from None
     except OSError as error:
-        allowed = "a file" if place.is_dir() else f"a file that can be read ({error.strerror})"
-        raise InputError(field, shown, allowed) from None
+        raise InputError(field, shown, f"a file that can be read ({error.strerror})") from None
     except ValueError:  # a NUL
         raise InputError(field, shown, "the path of a file") from None
     try:
