@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from varprop.analytic.heads import start
 from varprop.analytic.norm_factor import norm_factor
 from varprop.analytic.rows import gradient_entries, known_entries, random_entries
 from varprop.analytic.states import KnownLayer, LayerState
-from varprop.results.schema import PREDICTED_COLUMNS, tidy
+from varprop.results.schema import MOMENT_OF, PREDICTED_COLUMNS, tidy
 from varprop.spec import Network
 
 if TYPE_CHECKING:
@@ -74,12 +74,19 @@ def predict_network(network: Network, *, order: str = "best", share: float = DEF
                     "quantity": quantity,
                     "value": entry.value,
                     "log_value": entry.log_value,
+                    "second_moment": _second_moment(entries, quantity),
                     "order": entry.order,
                     "reason": entry.reason,
                     "allowance": entry.allowance,
                 }
             )
     return tidy(rows, (*PREDICTED_COLUMNS, "allowance"), {"order": order, "share": share})
+
+
+def _second_moment(entries: Mapping[str, Entry], quantity: str) -> float:
+    """Return the second moment that a mean or variance belongs to, NaN for other quantities."""
+    moment = MOMENT_OF.get(quantity, "")
+    return entries[moment].value if moment in entries else float("nan")
 
 
 def predicted_entries(network: Network, order: str, share: float) -> list[dict[str, Entry]]:

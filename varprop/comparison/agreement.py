@@ -42,7 +42,8 @@ def compare_frames(
         ``ci_high`` bound the measured quantity simultaneously over the table. ``p_value`` belongs to what
         would have to be true for the row not to differ: for an exact row that the prediction is right, for
         the others that it is within margin plus allowance; ``p_adjusted`` is Holm's. ``attrs`` has
-        ``alpha``, ``margin`` and the number of ``tests``.
+        ``alpha``, ``margin`` and the number of ``tests``. A column that is none of ours (a sweep's variable) comes
+        along.
 
     Raises
     ------
@@ -107,7 +108,10 @@ def compare_frames(
         "reason": _reasons(pairs, verdicts.reason),
         "draws_needed": verdicts.draws_needed,
     }
-    return table(columns, COMPARED_COLUMNS, {"alpha": alpha, "margin": margin, "tests": verdicts.tests})
+    frame = table(columns, COMPARED_COLUMNS, {"alpha": alpha, "margin": margin, "tests": verdicts.tests})
+    for name, values in pairs.further.items():
+        frame[name] = values
+    return frame
 
 
 def _blocked(pairs: Pairs) -> Words:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from varprop._validation import InputError, described
-from varprop.results.frames import Columns, validate
+from varprop.results.frames import KNOWN_COLUMNS, Columns, validate
 from varprop.results.schema import (
     BESIDE_COLUMNS,
     KEY_COLUMNS,
@@ -27,7 +28,16 @@ Flags = npt.NDArray[np.bool_]
 Words = npt.NDArray[np.object_]
 
 
-_LATER = ("fan_in", "depth", "sigma_w", "sigma_b", "allowance", *BESIDE_COLUMNS)
+_LATER = (
+    "fan_in",
+    "depth",
+    "depth_over_width",
+    "sigma_w",
+    "sigma_b",
+    "second_moment",
+    "allowance",
+    *BESIDE_COLUMNS,
+)
 """Columns that a table of another engine need not have."""
 
 _PREDICTED = tuple(column for column in PREDICTED_COLUMNS if column not in _LATER)
@@ -39,7 +49,8 @@ class Pairs:
     """Every row of either table once; NaN, 0 and ``""`` where a side is missing.
 
     `description` has the columns that both tables share. `allowance` is what the prediction says a finite width
-    may do, NaN where it does not say.
+    may do, NaN where it does not say; `second_moment`, what a mean or variance belongs to, predicted or else measured.
+    `further` are columns of either table that the contract does not know, such as a sweep's variable.
     """
 
     description: Columns
@@ -48,6 +59,7 @@ class Pairs:
     order: Words
     predicted_reason: Words
     allowance: Array
+    second_moment: Array
     measured: Array
     measured_log: Array
     measured_reason: Words
@@ -55,6 +67,7 @@ class Pairs:
     median: Array
     draws: Array
     estimator: Words
+    further: Mapping[str, pd.Series]
 
     def __len__(self) -> int:
         return len(self.predicted)
@@ -93,6 +106,15 @@ def side_by_side(predicted: pd.DataFrame, simulated: pd.DataFrame) -> Pairs:
             described("tables without a common row"),
             "a simulation of the predicted cases and layers",
         )
+    both = np.array([i >= 0 for i in found])
+    widths = ours["width"][both], theirs["width"][[i for i in found if i >= 0]]
+    other = np.flatnonzero((widths[0] != widths[1]) & (widths[0] > 0) & (widths[1] > 0))
+    if len(other):
+        case, layer, _ = _keys(ours)[np.flatnonzero(both)[other[0]]]
+        found_width = described(f"{widths[1][other[0]]} in {case[:80]!r}, layer {layer}")
+        raise InputError(
+            "simulated.width", found_width, f"{widths[0][other[0]]}, as predicted: the same network"
+        )
     rest = list(place.values())
     left = np.array([*range(len(found)), *[-1] * len(rest)])
     right = np.array([*found, *rest])
@@ -115,6 +137,11 @@ def side_by_side(predicted: pd.DataFrame, simulated: pd.DataFrame) -> Pairs:
         order=ours_at("order", ""),
         predicted_reason=ours_at("reason", ""),
         allowance=ours_at("allowance", np.nan),
+        second_moment=np.where(
+            np.isfinite(ours_at("second_moment", np.nan)),
+            ours_at("second_moment", np.nan),
+            theirs_at("second_moment", np.nan),
+        ),
         measured=theirs_at("value", np.nan),
         measured_log=theirs_at("log_value", np.nan),
         measured_reason=theirs_at("reason", ""),
@@ -122,7 +149,21 @@ def side_by_side(predicted: pd.DataFrame, simulated: pd.DataFrame) -> Pairs:
         median=theirs_at("median", np.nan),
         draws=theirs_at("n_draws", 0).astype(np.float64),
         estimator=theirs_at("estimator", ""),
+        further=_further(predicted, simulated, left, right),
     )
+
+
+def _further(
+    predicted: pd.DataFrame, simulated: pd.DataFrame, left: npt.NDArray[np.int_], right: npt.NDArray[np.int_]
+) -> dict[str, pd.Series]:
+    """Return the columns that neither contract nor index knows; where both tables have one, the predicted rows' own."""
+    found: dict[str, pd.Series] = {}
+    for frame, places in ((simulated, right), (predicted, left)):
+        for column in frame.columns:
+            if column not in KNOWN_COLUMNS and list(frame.columns).count(column) == 1:
+                own = frame[column].reset_index(drop=True).reindex(places).reset_index(drop=True)
+                found[column] = own.where(places >= 0, found[column]) if column in found else own
+    return found
 
 
 def _keys(columns: Columns) -> list[tuple[Any, ...]]:

@@ -5,16 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from varprop.comparison.joining import Array, Pairs
-from varprop.results.schema import QUANTITIES
+from varprop.results.schema import MOMENT_OF
 
 ABSOLUTE = 0.5
 """Unit of fractions and correlations: a margin of 2 % is 0.01."""
 
 _ROUNDING = 1e-6
 _CANCELLATION = 1e-12
-_MOMENT_OF = {
-    name: quantity.scale for name, quantity in QUANTITIES.items() if quantity.scale
-} | dict.fromkeys(("preactivation_variance", "data_variance"), "preactivation_second_moment")
 
 
 def units(pairs: Pairs) -> Array:
@@ -106,13 +103,20 @@ def _moments(pairs: Pairs) -> Array:
     columns = [pairs.description[name].tolist() for name in ("case", "layer", "quantity")]
     found = dict(zip(zip(*columns, strict=True), value.tolist(), strict=True))
     moments = [
-        found.get((case, layer, _MOMENT_OF.get(quantity)), np.nan)
+        found.get((case, layer, MOMENT_OF.get(quantity)), np.nan)
         for case, layer, quantity in zip(*columns, strict=True)
     ]
-    return np.maximum(np.array(moments, dtype=np.float64), 0.0)
+    stated = pairs.second_moment
+    return np.maximum(np.where(np.isfinite(stated), stated, np.array(moments, dtype=np.float64)), 0.0)
 
 
 def _depth_over_width(pairs: Pairs) -> Array:
+    """Return what the rows state, or else what the layers that the table has make it."""
+    stated = pairs.description["depth_over_width"].astype(np.float64)
+    return np.where(stated > 0, stated, _counted(pairs))
+
+
+def _counted(pairs: Pairs) -> Array:
     cases = pairs.description["case"]
     widths: dict[str, dict[int, int]] = {}
     for case, layer, width in zip(*(pairs.description[n] for n in ("case", "layer", "width")), strict=True):

@@ -12,7 +12,7 @@ from varprop.montecarlo.histograms import Histogram, grid
 from varprop.montecarlo.nominal import nominal_exponents
 from varprop.montecarlo.samplers.program import Program, compile_network
 from varprop.montecarlo.statistics import PLACE, Statistics
-from varprop.results.schema import QUANTITIES, SIMULATED_COLUMNS, tidy
+from varprop.results.schema import MOMENT_OF, QUANTITIES, SIMULATED_COLUMNS, tidy
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,6 +80,8 @@ def estimates(plan: Plan, statistics: Statistics) -> pd.DataFrame:
             row["reason"] = _reason(plan, row, row.pop("tiny"), bool(heavy[number - 1, PLACE[name]]))
             if QUANTITIES[name].kind == "fraction":
                 row["ci_low"], row["ci_high"] = max(row["ci_low"], 0.0), min(row["ci_high"], 1.0)
+            if name in MOMENT_OF:
+                row["second_moment"] = table["value"][place - PLACE[name] + PLACE[MOMENT_OF[name]]]
             rows.append(head | {"quantity": name} | row)
     attrs: dict[str, Any] = {
         "draws": statistics.draws,

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import numpy as np
 
 from varprop._validation import InputError, described
-from varprop.plots.frames import current_axes
+from varprop.plots.frames import current_axes, rows_of
 from varprop.plots.labels import label
 from varprop.plots.style import INK, MUTED, Look, looks
+from varprop.results.frames import conformed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -150,7 +151,8 @@ def _laws(predicted: pd.DataFrame | None) -> dict[tuple[str, int], tuple[float, 
         return {}
     parts = []
     for quantity in ("preactivation_mean", "preactivation_variance"):
-        rows = predicted.loc[predicted["quantity"] == quantity, ["case", "layer", "value"]]
+        own = conformed(rows_of(predicted, quantity, "predicted"), ("value",), "predicted")
+        rows = own[["case", "layer", "value"]]
         parts.append({(str(case), int(layer)): float(v) for case, layer, v in rows.itertuples(index=False)})
     means, variances = parts
     return {

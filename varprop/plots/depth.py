@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from varprop._validation import check_one_of
-from varprop.plots.frames import bare, current_axes
+from varprop.plots.frames import current_axes, rows_of
 from varprop.plots.labels import label
 from varprop.plots.scales import LogScale, decades
 from varprop.plots.style import MUTED, Look, looks
+from varprop.results.frames import conformed
 from varprop.results.schema import QUANTITIES
 
 if TYPE_CHECKING:
@@ -59,12 +60,12 @@ def by_depth(
     Raises
     ------
     InputError
-        If `quantity` is unknown.
+        If `quantity` is unknown, or a table lacks a column.
     """
     facts = QUANTITIES[check_one_of("quantity", quantity, QUANTITIES)]
     ax = current_axes(ax)
-    theory = dict(_series(predicted, quantity))
-    measured = dict(_series(simulated, quantity))
+    theory = dict(_series(predicted, quantity, ("value", "log_value"), "predicted"))
+    measured = dict(_series(simulated, quantity, ("value", "log_value", "ci_low", "ci_high"), "simulated"))
     cases = list(dict.fromkeys([*theory, *measured]))
     styles = {**looks(cases), **(styles or {})}
     names = names or {}
@@ -114,11 +115,13 @@ def legend_handles(names: Mapping[str, str], styles: Mapping[str, Look]) -> list
     ]
 
 
-def _series(frame: pd.DataFrame | None, quantity: str) -> Iterator[tuple[str, pd.DataFrame]]:
+def _series(
+    frame: pd.DataFrame | None, quantity: str, columns: tuple[str, ...], field: str
+) -> Iterator[tuple[str, pd.DataFrame]]:
     if frame is None:
         return
-    frame = bare(frame)
-    rows = frame[(frame["quantity"] == quantity) & ~(frame["value"].isna() & frame["log_value"].isna())]
+    frame = conformed(rows_of(frame, quantity, field), columns, field)
+    rows = frame[~(frame["value"].isna() & frame["log_value"].isna())]
     for case, group in rows.groupby("case", sort=False):
         yield str(case), group.sort_values("layer")
 

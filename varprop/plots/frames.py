@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from varprop._validation import InputError, described
+
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
@@ -14,6 +16,22 @@ def bare(frame: pd.DataFrame) -> pd.DataFrame:
     copy = frame.copy(deep=False)
     copy.attrs = {}
     return copy
+
+
+def rows_of(frame: pd.DataFrame, quantity: str, field: str) -> pd.DataFrame:
+    """Return the rows of `frame` that hold `quantity`, without provenance.
+
+    Raises
+    ------
+    InputError
+        If `frame` is no table with a column ``quantity``.
+    """
+    import pandas as pd
+
+    if not isinstance(frame, pd.DataFrame) or list(frame.columns).count("quantity") != 1:
+        raise InputError(field, described(f"a {type(frame).__name__} without quantity"), "a table of varprop")
+    table = bare(frame)
+    return table[table["quantity"] == quantity]
 
 
 def current_axes(ax: Axes | None) -> Axes:

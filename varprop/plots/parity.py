@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from varprop.plots.frames import bare, current_axes
+from varprop.plots.frames import current_axes
 from varprop.plots.scales import LogScale, decades, log_tick
 from varprop.plots.style import MUTED, RULE, VERDICT_COLORS
+from varprop.results.frames import conformed
 from varprop.results.schema import QUANTITIES
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ VERDICT_MARKERS = {"agrees": "o", "undecided": "^", "differs": "X", "unpredicted
 FURTHEST = 3.0
 """Margins beyond which `agreement` draws a difference on its edge."""
 
+_DIFFERENCE = ("difference", "margin", "ci_low", "ci_high", "verdict")
 _POSITIVE = [name for name, q in QUANTITIES.items() if q.kind in ("moment", "loss")]
 
 MANY = 400
@@ -43,7 +45,7 @@ def parity(compared: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     Axes
     """
     ax = current_axes(ax)
-    compared = bare(compared)
+    compared = conformed(compared, ("predicted", "measured", "verdict"), "compared")
     rows = compared[compared["quantity"].isin(_POSITIVE)]
     rows = rows[rows["predicted"].notna() & rows["measured"].notna()]
     x, y = (decades(rows[c].to_numpy(dtype=float)) for c in ("predicted", "measured"))
@@ -87,7 +89,7 @@ def agreement(compared: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     Axes
     """
     ax = current_axes(ax)
-    compared = bare(compared)
+    compared = conformed(compared, _DIFFERENCE, "compared")
     rows = compared[compared["difference"].notna() & (compared["margin"] > 0)]
     present = [q for q in QUANTITIES if (rows["quantity"] == q).any()]
     place = {q: i for i, q in enumerate(present)}

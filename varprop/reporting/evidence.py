@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -30,6 +33,13 @@ class Evidence:
         Choices beyond the study: order, sampler, estimator.
     histograms : tuple of Histogram
         Of the measured pre-activations, by case and layer.
+
+    Examples
+    --------
+    >>> import varprop as vp
+    >>> found = vp.examine(vp.mlp("40x30", "relu", "lecun_normal", input=vp.half_on(40)), draws=20)
+    >>> found.diagnosis[["forward", "backward"]].loc[0].tolist()
+    ['vanishing', 'vanishing']
     """
 
     study: Study
@@ -39,6 +49,25 @@ class Evidence:
     seconds: Mapping[str, float] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     histograms: tuple[Histogram, ...] = ()
+
+    @cached_property
+    def diagnosis(self) -> pd.DataFrame:
+        """The verdict on every case as `varprop.diagnose` returns it, of what was measured or else predicted."""
+        from varprop.diagnosis import diagnose
+
+        return diagnose(self.compared)
+
+    def report(self, output: str | os.PathLike[str], *, force: bool = False) -> Path:
+        """Write the report on this evidence into the folder `output` and return the path of its page.
+
+        Raises
+        ------
+        InputError
+            As `varprop.report`.
+        """
+        from varprop.reporting.write import write_report
+
+        return write_report(self, output, force=force)
 
     @classmethod
     def of(
@@ -52,14 +81,21 @@ class Evidence:
         seconds: Mapping[str, float] | None = None,
         settings: Mapping[str, Any] | None = None,
     ) -> Evidence:
-        """Return the evidence with bare tables: pandas would copy their provenance at every step."""
-        from varprop.plots.frames import bare
+        """Return the evidence with tables of the contract's dtypes, without ``attrs``.
+
+        Raises
+        ------
+        InputError
+            If a table lacks a column or has a row twice.
+        """
+        from varprop.results.frames import conformed
+        from varprop.results.schema import COMPARED_COLUMNS, PREDICTED_COLUMNS, SIMULATED_COLUMNS
 
         return cls(
             study,
-            bare(predicted),
-            bare(simulated),
-            bare(compared),
+            conformed(predicted, PREDICTED_COLUMNS, "predicted"),
+            conformed(simulated, SIMULATED_COLUMNS, "simulated"),
+            conformed(compared, COMPARED_COLUMNS, "compared"),
             seconds or {},
             {**(settings or {}), "statistics_digest": simulated.attrs.get("digest")},
             tuple(histograms),

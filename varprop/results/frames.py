@@ -10,7 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from varprop._validation import InputError, close_match, described
-from varprop.results.audit_schema import AUDIT_COLUMNS, FLAG_COLUMNS, PLACE_TEXTS
+from varprop.results.audit_schema import (
+    AUDIT_COLUMNS,
+    AUDIT_KEYS,
+    AUDIT_QUANTITIES,
+    FLAG_COLUMNS,
+    PLACE_TEXTS,
+)
 from varprop.results.schema import KEY_COLUMNS, QUANTITIES, SIMULATED_COLUMNS, TEXT_COLUMNS, WHOLE_COLUMNS
 
 if TYPE_CHECKING:
@@ -95,6 +101,24 @@ def validate(
     return checked
 
 
+def conformed(frame: pd.DataFrame, columns: Sequence[str], field: str = "frame") -> pd.DataFrame:
+    """Return a table of any kind with the contract's dtypes in every column that it knows, and without ``attrs``.
+
+    Rows and columns keep their order, and what the contract does not know stays as it is; see `validate`, also for what
+    is refused.
+    """
+    import pandas as pd
+
+    audited = isinstance(frame, pd.DataFrame) and "op" in frame.columns
+    keys, quantities = (AUDIT_KEYS, AUDIT_QUANTITIES) if audited else (KEY_COLUMNS, QUANTITIES)
+    needed = tuple(dict.fromkeys((*keys, *columns)))
+    known = [column for column in getattr(frame, "columns", ()) if column in KNOWN_COLUMNS]
+    checked = validate(frame, needed, field, optional=known, keys=keys, quantities=quantities)
+    return pd.DataFrame(
+        {column: checked.get(column, frame[column].to_numpy()) for column in frame.columns.unique()}
+    )
+
+
 def sweep_columns(table: pd.DataFrame) -> pd.DataFrame:
     """Return what a table says of its cases beyond the contract, such as the variable of a sweep: one row per case.
 
@@ -135,7 +159,10 @@ def _conformed(column: pd.Series, field: str, key: bool) -> npt.NDArray[Any]:
     name = str(column.name)
     gone = column.isna().to_numpy(dtype=bool)
     if name in _TEXTS or name in FLAG_COLUMNS:
-        texts = ["" if empty else str(item) for item, empty in zip(column.tolist(), gone, strict=True)]
+        try:
+            texts = ["" if empty else str(item) for item, empty in zip(column.tolist(), gone, strict=True)]
+        except ValueError:  # a whole number of more than 4300 digits has no text
+            raise InputError(field, described(f"values of type {column.dtype}"), "text") from None
         if name in _TEXTS:
             return np.array(texts, dtype=object)
         odd = next((text for text in texts if text.lower() not in _FLAGS), None)
@@ -161,6 +188,6 @@ def _parsed(column: pd.Series, gone: npt.NDArray[np.bool_], field: str) -> npt.N
     try:
         items = zip(column.tolist(), gone, strict=True)
         numbers = [np.nan if empty or item == "" else float(item) for item, empty in items]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise InputError(field, described(f"values of type {column.dtype}"), "numbers") from None
     return np.array(numbers, dtype=np.float64)

@@ -159,9 +159,21 @@ ORDERS = ("exact", "1/n", "infinite", "approximate")
 VERDICTS = ("agrees", "differs", "undecided", "unpredicted")
 
 KEY_COLUMNS = ("case", "layer", "quantity")
-LAYER_COLUMNS = ("activation", "weights", "biases", "layer", "width", "fan_in", "depth", "sigma_w", "sigma_b")
+LAYER_COLUMNS = (
+    "activation",
+    "weights",
+    "biases",
+    "layer",
+    "width",
+    "fan_in",
+    "depth",
+    "depth_over_width",
+    "sigma_w",
+    "sigma_b",
+)
 """What a network says of a layer: its activation and laws, its number and width, the width below it, how many layers
-there are in all, the root of fan_in times the weights' variance, and the standard deviation of the biases."""
+there are in all, that number over the harmonic mean of the hidden widths, the root of fan_in times the variance of the
+weights, and the standard deviation of the biases."""
 
 PREDICTED_COLUMNS = (
     "case",
@@ -169,6 +181,7 @@ PREDICTED_COLUMNS = (
     "quantity",
     "value",
     "log_value",
+    "second_moment",
     "order",
     "reason",
 )
@@ -225,6 +238,12 @@ TEXT_COLUMNS = {
     "verdict",
 }
 WHOLE_COLUMNS = {"layer", "width", "fan_in", "depth", "n_draws", "plain_draws"}
+
+MOMENT_OF = {name: quantity.scale for name, quantity in QUANTITIES.items() if quantity.scale} | dict.fromkeys(
+    ("preactivation_variance", "data_variance"), "preactivation_second_moment"
+)
+"""The second moment that a mean or variance belongs to: what counts as small in its row. Its value stands in the column
+``second_moment`` (NaN in other rows), so that a row is judged the same whatever rows are around it."""
 
 
 def tidy(

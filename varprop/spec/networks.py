@@ -105,6 +105,12 @@ class Network:
         """Return the law of one bias of `layer`, counted from 1."""
         return self.layers[layer - 1].bias_law(*self.fans(layer))
 
+    @cached_property
+    def depth_over_width(self) -> float:
+        """Number of layers over the harmonic mean of the hidden widths (of the width, if there is one layer)."""
+        hidden = self.widths[1:-1] or self.widths[1:]
+        return self.depth * sum(1.0 / width for width in hidden) / len(hidden)
+
     def row(self, layer: int) -> dict[str, Any]:
         """Return what every table's row about `layer`, counted from 1, says of it; see `LAYER_COLUMNS`."""
         spec, (fan_in, width) = self.layers[layer - 1], self.fans(layer)
@@ -117,6 +123,7 @@ class Network:
             "width": width,
             "fan_in": fan_in,
             "depth": self.depth,
+            "depth_over_width": self.depth_over_width,
             "sigma_w": math.sqrt(fan_in * self.weight_law(layer).variance),
             "sigma_b": math.sqrt(self.bias_law(layer).variance),
         }
