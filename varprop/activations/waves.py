@@ -65,6 +65,34 @@ def _hyperbolic(function: Any) -> Any:
     return product
 
 
+def _squared_difference(phase: Any, other: Any) -> Any:
+    """Return E (sin(m + u) - sin(m + v))² (phase=sin, other=cos), or the same of cos, as ``f(pair, m)``.
+
+    With n and p half the variances of u - v and u + v, sin u - sin v = 2 cos((u + v)/2) sin((u - v)/2) gives
+    (1 - e^-n)(1 + e^-p) - (e^-q1 - e^-q2)²/2 for sin and (1 - e^-n)(1 - e^-p) + (e^-q1 - e^-q2)²/2 for cos about 0;
+    about m they mix with weights cos² m and sin² m, as the product of the two differences has mean 0.
+    """
+
+    def form(p: Any, m: Any = 0.0) -> Any:
+        apart = 0.5 * np.square((p.q1 - p.q2) / (np.sqrt(p.q1) + np.sqrt(p.q2)))
+        scale = np.sqrt(p.q1) * np.sqrt(p.q2)
+        near, far = apart + scale * p.eps, apart + scale * (2 - p.eps)
+        gap = -np.expm1(-near)
+        low, high = np.minimum(p.q1, p.q2), np.maximum(p.q1, p.q2)
+        size = 0.5 * np.square(np.exp(-low) * np.expm1(low - high))
+        odd = gap * (1 + np.exp(-far)) - size
+        even = -gap * np.expm1(-far) + size
+        return other(m) ** 2 * odd + phase(m) ** 2 * even
+
+    return form
+
+
+def _slopes(phase: Any, other: Any) -> Any:
+    """Return E cos(m + u) cos(m + v) (phase=sin, other=cos), or E sin sin, as ``f(pair, m)``."""
+    even, odd = _hyperbolic("cosh"), _hyperbolic("sinh")
+    return lambda p, m: other(m) ** 2 * even(p) + phase(m) ** 2 * odd(p)
+
+
 def _sin(m: Any) -> Any:
     return np.sin(m)
 
@@ -87,7 +115,15 @@ def sin() -> Activation:
                 "derivative_mean": lambda q, m: np.exp(-0.5 * q) * np.cos(m),
                 "z_phi_dphi": _crossed,
             },
-            pair={"product": _hyperbolic("sinh"), "derivative_product": _hyperbolic("cosh")},
+            pair={
+                "product": _hyperbolic("sinh"),
+                "derivative_product": _hyperbolic("cosh"),
+                "squared_difference": _squared_difference(_sin, _cos),
+            },
+            about={
+                "derivative_product": _slopes(_sin, _cos),
+                "squared_difference": _squared_difference(_sin, _cos),
+            },
         ),
     )
 
@@ -106,7 +142,15 @@ def cos() -> Activation:
                 "derivative_mean": lambda q, m: -np.exp(-0.5 * q) * np.sin(m),
                 "z_phi_dphi": lambda q, m: -_crossed(q, m),
             },
-            pair={"product": _hyperbolic("cosh"), "derivative_product": _hyperbolic("sinh")},
+            pair={
+                "product": _hyperbolic("cosh"),
+                "derivative_product": _hyperbolic("sinh"),
+                "squared_difference": _squared_difference(_cos, _sin),
+            },
+            about={
+                "derivative_product": _slopes(_cos, _sin),
+                "squared_difference": _squared_difference(_cos, _sin),
+            },
         ),
     )
 

@@ -87,8 +87,8 @@ def _gradients(
     products = gradient_products(states, pair_list, top)
     found: list[Entry] = []
     rate = sum(1.0 / state.width for state in states[:-1])
-    for state, gradient, pair, product, own in zip(
-        states, gradients, pair_list, products, finite, strict=True
+    for position, (state, gradient, pair, product, own) in enumerate(
+        zip(states, gradients, pair_list, products, finite, strict=True)
     ):
         if isinstance(state, KnownLayer) or np.isnan(product).any():
             why = note or pair.reason or "no pair rule for layers without randomness below random ones"
@@ -96,14 +96,15 @@ def _gradients(
             continue
         arriving = state.arriving_log_square
         logs = batch_gradient(gradient.log_preactivation, product, arriving, pair, pairs)
-        entry = moment(logs, False, gradient.reasons)
+        doubts = (note, pair.note, *(above.slopes_note for above in pair_list[position:-1]))
+        entry = moment(logs, False, (*gradient.reasons, *(d for d in doubts if d)))
         # What finite width does to one example's gradient it does to the batch's; and inner products of two
         # inputs fluctuate by their whole size over the width, however small they are on average.
         gross = batch_gradient(gradient.log_preactivation, np.ones_like(product), arriving, None, pairs)
         size = float(np.max(np.abs(np.expm1(own.weight)))) if own is not None else np.nan
         with np.errstate(over="ignore"):
             allowance = float(entry.value * size + rate * np.exp(gross[0]))
-        found.append(replace(entry, allowance=allowance).because(note))
+        found.append(replace(entry, allowance=allowance))
     return found
 
 

@@ -1,37 +1,33 @@
-"""Averages over two inputs at once, for all pairs of a batch.
+"""Averages over two inputs at once, for all pairs of a batch: closed form, series, or quadrature, with their doubt.
 
-For one unit and inputs a, b the pre-activations are jointly Gaussian about a common bias, with correlation
-rho = 1 - eps. Mehler's expansion in normalised Hermite polynomials h_k gives, with a_k = E phi(m + sqrt(q_a) g) h_k(g),
-
-    E phi_a phi_b           = sum_k a_k b_k rho^k
-    E (phi_a - phi_b)² / 2  = sum_k (a_k - b_k)²/2 + eps sum_j rho^j sum_{k>j} a_k b_k,
-
-the second because 1 - rho^k = eps (1 + rho + ... + rho^{k-1}): nothing cancels as rho goes to 1. A batch needs one
-vector of coefficients per input. The sum of what is left out is known from Parseval's identity, but for the powers of
-rho that belong to it: they lie between 0 and rho^T; rho^{2T} is taken, which is right at both ends.
+Closed forms come first; then Mehler's series (`varprop.analytic.pair_series`), which is fast and knows what it leaves
+out; the pairs that this is too much for are done by quadrature in rotated coordinates
+(`varprop.moments.rotated`), the worst first and so many at most. What remains is stated as a doubt.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from varprop.activations import Activation
-from varprop.analytic.gaussian_nodes import gaussian_nodes
+from varprop.analytic.pair_series import Found, series
 from varprop.analytic.rectified_pairs import rectified_pairs, shifted_rectified_pairs
-from varprop.analytic.unit_law import BiasMixture, UnitLaw
-from varprop.moments.hermite import TERMS, coefficients
+from varprop.analytic.unit_law import UnitLaw
+from varprop.moments.closed import Pair
+from varprop.moments.rotated import rotated_pairs
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 
-_CHUNK = 1 << 14
-_ENOUGH = 1e-13
-_SMALL = 1e-8
-_ONE = BiasMixture(np.zeros(1), np.zeros(1), np.ones(1))
+BUDGET = 64
+"""Pairs of a layer that may be done by quadrature: some 30 milliseconds each."""
+_NEGLIGIBLE = 1e-10
+"""Share of the mean distance below which an error does not count."""
+_SLOPES_COUNT = 1e-5
+"""How much an error of the slopes counts beside one of the distances: no exact row rests on slopes."""
 
 
 @dataclass(frozen=True)
@@ -40,20 +36,30 @@ class PairAverages:
 
     Attributes
     ----------
-    distance : ndarray
-        E (phi_a - phi_b)²/2.
+    log_distance : ndarray
+        Logarithm of E (phi_a - phi_b)²/2.
     slopes : ndarray
         E phi'_a phi'_b.
     doubt : float
-        Bound of what Mehler's series leaves open in `distance`, as a share of E phi².
+        Bound of the error of the mean distance, as a share of it; infinite where nothing is known.
+    slopes_doubt : float
+        Bound of the mean error of `slopes`, as a share of the largest.
     """
 
-    distance: Array
+    log_distance: Array
     slopes: Array
     doubt: float
+    slopes_doubt: float
+
+    @property
+    def distance(self) -> Array:
+        """E (phi_a - phi_b)²/2."""
+        return np.exp(self.log_distance)
 
 
-def pair_averages(phi: Activation, unit: UnitLaw, eps: Array, first: Index, second: Index) -> PairAverages:
+def pair_averages(
+    phi: Activation, unit: UnitLaw, eps: Array, first: Index, second: Index, budget: int = BUDGET
+) -> PairAverages:
     """Return the averages for all pairs of a batch.
 
     Parameters
@@ -65,105 +71,108 @@ def pair_averages(phi: Activation, unit: UnitLaw, eps: Array, first: Index, seco
         1 - correlation of the Gaussian parts, shape (pairs,).
     first, second : ndarray of int
         The inputs of each pair.
+    budget : int
+        How many pairs may be done by quadrature.
+
+    Raises
+    ------
+    InputError
+        Where the moments of the activation are not available.
     """
     means, logs, shares = unit.components()
     roots = np.exp(0.5 * np.clip(logs, -230.0, 230.0)) * (logs > -np.inf)
     base = np.exp(0.5 * np.clip(unit.log_variance, -230.0, 230.0)) * (unit.log_variance > -np.inf)
     gap = eps * base[first] * base[second] + 0.5 * np.square(base[first] - base[second])
-    distance, slopes, doubt = np.zeros(eps.size), np.zeros(eps.size), 0.0
+    total = Found(*np.zeros((4, eps.size)))
     for mean, root, extra, share in zip(means, roots, unit.bias.extra, shares[:, 0], strict=True):
         own = eps
         if extra > 0.0:
             # A Gaussian component of the bias is the same for both inputs: it leaves their distance alone.
             a, b = root[first], root[second]
             own = np.clip((gap - 0.5 * np.square(a - b)) / (a * b), 0.0, 2.0)
-        found = _component(phi, mean, np.square(root), own, first, second)
-        distance, slopes = distance + share * found.distance, slopes + share * found.slopes
-        doubt = max(doubt, found.doubt)
-    return PairAverages(distance, slopes, doubt)
+        part = _component(phi, mean, np.square(root), own, first, second, budget // means.shape[0])
+        total = Found(*(x + share * y for x, y in zip(total, part, strict=True)))
+    with np.errstate(divide="ignore"):
+        log_distance = np.log(total.distance)
+    return PairAverages(
+        log_distance,
+        total.slopes,
+        _share(total.distance_error, float(np.sum(total.distance))),
+        _share(total.slopes_error, float(total.slopes.size * np.max(np.abs(total.slopes), initial=0.0))),
+    )
+
+
+def _share(errors: Array, size: float) -> float:
+    error = float(np.sum(errors))
+    return error / size if size > 0.0 and np.isfinite(error) else float(error and np.inf)
 
 
 def _component(
-    phi: Activation, mean: Array, variance: Array, eps: Array, first: Index, second: Index
-) -> PairAverages:
+    phi: Activation, mean: Array, variance: Array, eps: Array, first: Index, second: Index, budget: int
+) -> Found:
+    nothing = np.zeros(eps.size)
+    if phi.slopes is not None and not mean.any():
+        return Found(*rectified_pairs(phi.slopes, variance, eps, first, second), nothing, nothing)
     if phi.slopes is not None:
-        if not mean.any():
-            return PairAverages(*rectified_pairs(phi.slopes, variance, eps, first, second), 0.0)
-        return PairAverages(*shifted_rectified_pairs(phi.slopes, mean, variance, eps, first, second), 0.0)
-    if not mean.any() and phi.kinks and "product" in phi.forms.pair:
-        fields = ("squared_difference", "derivative_product")
-        m = phi.pair_moments(variance[first], variance[second], one_minus_correlation=eps, fields=fields)
-        return PairAverages(0.5 * m.squared_difference, np.asarray(m.derivative_product), 0.0)
-    table, slope_table = _coefficients(phi, mean, variance)
-    rest = slope_rest = np.zeros(variance.size)
-    if table.shape[0] == TERMS:
-        norms = phi.moments(variance, mean=mean, fields=("second_moment", "derivative_second_moment"))
-        rest = _left(table, norms.second_moment)
-        slope_rest = _left(slope_table, norms.derivative_second_moment)
-    distance, slopes, doubt = np.empty(eps.size), np.empty(eps.size), 0.0
-    for start in range(0, eps.size, _CHUNK):
-        part = slice(start, start + _CHUNK)
-        i, j, e = first[part], second[part], eps[part]
-        rho = 1.0 - e
-        with np.errstate(under="ignore"):
-            last = np.abs(rho) ** TERMS
-        a, b = table[:, i], table[:, j]
-        tails = np.cumsum((a * b)[::-1], axis=0)[::-1]
-        left = np.sqrt(rest[i] * rest[j])
-        apart = 0.5 * np.square(a - b).sum(axis=0) + 0.5 * np.square(np.sqrt(rest[i]) - np.sqrt(rest[j]))
-        distance[part] = apart + e * _horner(tails[1:], rho) + left * (1.0 - np.square(last))
-        slopes[part] = _horner(slope_table[:, i] * slope_table[:, j], rho)
-        slopes[part] += np.square(last) * np.sqrt(slope_rest[i] * slope_rest[j])
-        size = np.maximum(distance[part], 1e-300)
-        doubt = max(
-            doubt, float(np.max(0.5 * left * last / size, initial=0.0, where=(left > 0.0) & (e > 0.0)))
+        shifted = shifted_rectified_pairs(phi.slopes, mean, variance, eps, first, second)
+        return Found(*shifted, nothing, nothing)
+    if phi.forms.about and np.all(mean == mean[0]):
+        pair = Pair.of(variance[first], variance[second], eps)
+        distance, slopes = (
+            np.asarray(phi.forms.about[name](pair, mean[0]))
+            for name in ("squared_difference", "derivative_product")
         )
-    return PairAverages(distance, slopes, doubt)
+        return Found(0.5 * distance, slopes, nothing, nothing)
+    closed = not mean.any() and "product" in phi.forms.pair
+    if closed and phi.kinks:
+        return _closed(phi, variance, eps, first, second)
+    found = series(phi, mean, variance, eps, first, second)
+    worst = _worst(found, eps.size if closed else budget)
+    if not worst.size:
+        return found
+    i, j = first[worst], second[worst]
+    e = eps[worst]
+    better = _closed(phi, variance, e, i, j) if closed else _rotated(phi, mean, variance, e, i, j)
+    return _replaced(found, better, worst)
 
 
-def _horner(terms: Array, x: Array) -> Array:
-    total = np.zeros_like(x)
-    for row in terms[::-1]:
-        total *= x
-        total += row
-    return total
+def _closed(phi: Activation, variance: Array, eps: Array, first: Index, second: Index) -> Found:
+    fields = ("squared_difference", "derivative_product")
+    m = phi.pair_moments(variance[first], variance[second], one_minus_correlation=eps, fields=fields)
+    nothing = np.zeros(eps.size)
+    return Found(0.5 * m.squared_difference, np.asarray(m.derivative_product), nothing, nothing)
 
 
-def _left(table: Array, norms: Array) -> Array:
-    rest = norms - np.square(table).sum(axis=0)
-    return np.where(rest > _ENOUGH * norms, rest, 0.0)
+def _rotated(phi: Activation, mean: Array, variance: Array, eps: Array, first: Index, second: Index) -> Found:
+    std = np.sqrt(variance)
+    means, stds = (mean[first], mean[second]), (std[first], std[second])
+    found = rotated_pairs(phi, phi.derivative, phi.kinks, means, stds, eps)
+    squares = phi.moments(variance, mean=mean, fields=("second_moment",)).second_moment
+    largest = np.maximum(squares[first], squares[second])
+    rounding = np.finfo(np.float64).eps * np.sqrt(found.distance * largest)
+    return Found(found.distance, found.slopes, found.distance_error + rounding, found.slopes_error)
 
 
-def _coefficients(phi: Activation, mean: Array, variance: Array) -> tuple[Array, Array]:
-    """Return the Hermite coefficients of phi and phi' for every input, shape (terms, B)."""
-    level = mean[0]
-    if any(kink != level for kink in phi.kinks) or np.any(mean != level):
-        return _split_coefficients(phi, mean, variance)
-    values = coefficients(_moved(phi, level), variance).T
-    slopes = coefficients(_moved(phi.derivative, level), variance).T
-    # What is left below this size has less than `_ENOUGH` of the square, and is neglected as a whole.
-    used = np.flatnonzero((_size(values) > _SMALL) | (_size(slopes) > _SMALL))
-    count = int(used[-1]) + 1 if used.size else 1
-    return np.ascontiguousarray(values[:count]), np.ascontiguousarray(slopes[:count])
+def _worst(found: Found, most: int) -> Index:
+    """Return the pairs whose errors count, the worst first, not more than `most`."""
+    if found.distance.size == 0:
+        return np.zeros(0, dtype=np.intp)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        score = found.distance_error / float(np.sum(found.distance))
+        slopes = found.slopes_error / (found.slopes.size * float(np.max(np.abs(found.slopes))))
+        score = np.nan_to_num(score, nan=0.0, posinf=np.inf) + _SLOPES_COUNT * np.nan_to_num(
+            slopes, nan=0.0, posinf=np.inf
+        )
+    order = np.argsort(-score, kind="stable")
+    left = np.cumsum(score[order][::-1])[::-1]  # what remains if this pair and all after it are left alone
+    return order[: min(most, int(np.count_nonzero(left > _NEGLIGIBLE)))]
 
 
-def _size(table: Array) -> Array:
-    return np.asarray((np.abs(table) / np.maximum(np.abs(table).max(axis=0), 1e-300)).max(axis=1))
-
-
-def _moved(f: Callable[[Array], Array], level: float) -> Callable[[Array], Array]:
-    return lambda z: f(z + level)
-
-
-def _split_coefficients(phi: Activation, mean: Array, variance: Array) -> tuple[Array, Array]:
-    """Return the same on nodes that are split at the kinks of each input."""
-    with np.errstate(divide="ignore"):
-        unit = UnitLaw(mean, np.log(variance), _ONE, 0.0, np.zeros_like(mean))
-    nodes = gaussian_nodes(unit, phi.kinks)
-    value, slope = nodes.weights * phi(nodes.z), nodes.weights * phi.derivative(nodes.z)
-    table, slopes = np.empty((TERMS, mean.size)), np.empty((TERMS, mean.size))
-    before, now = np.zeros_like(nodes.g), np.ones_like(nodes.g)
-    for k in range(TERMS):
-        table[k], slopes[k] = (value * now).sum(axis=0), (slope * now).sum(axis=0)
-        before, now = now, (nodes.g * now - np.sqrt(k) * before) / np.sqrt(k + 1)
-    return table, slopes
+def _replaced(found: Found, better: Found, where: Index) -> Found:
+    """Take `better` at the places `where`, each average only if its error is smaller."""
+    result = [np.array(column) for column in found]
+    for value, error in ((0, 2), (1, 3)):
+        chosen = better[error] <= result[error][where]
+        result[value][where[chosen]] = better[value][chosen]
+        result[error][where[chosen]] = better[error][chosen]
+    return Found(*result)

@@ -19,7 +19,7 @@ def data_variance(pair: PairState) -> Entry:
     """Return the mean over pairs of E (z_a - z_b)²/2, which is the variance over inputs with B - 1 below."""
     if pair.reason:
         return unpredicted(pair.reason)
-    return _noted(moment(pair.log_distance, pair.exact, ()), pair)
+    return moment(pair.log_distance, pair.exact, _doubts(pair))
 
 
 def correlation(state: KnownLayer | LayerState, pair: PairState, pairs: Pairs) -> Entry:
@@ -40,7 +40,7 @@ def correlation(state: KnownLayer | LayerState, pair: PairState, pairs: Pairs) -
         # (q_a + q_b)/2 - d over sqrt(q_a q_b)
         half = 0.5 * (logs[i] - logs[j])
         values = np.cosh(half) - np.exp(pair.log_distance - 0.5 * (logs[i] + logs[j]))
-    return _noted(number(np.clip(values[usable], -1.0, 1.0), known or pair.exact, ()), pair)
+    return number(np.clip(values[usable], -1.0, 1.0), known or pair.exact, _doubts(pair))
 
 
 def dead_fraction(state: LayerState, pair: PairState, pairs: Pairs) -> Entry:
@@ -65,8 +65,12 @@ def dead_fraction(state: LayerState, pair: PairState, pairs: Pairs) -> Entry:
         part, spread = silent_share(scaled, mean * np.exp(-0.5 * top), covariance)
         share, error = share + weight * part, error + weight * spread
     exact = state.exact.law and pair.exact
-    entry = number(np.array([share]), exact and error == 0.0, _why_not(exact and error > 0.0, error))
-    return _noted(entry, pair)
+    why = (*_doubts(pair), *_why_not(exact and error > 0.0, error))
+    return number(np.array([share]), exact and error == 0.0, why)
+
+
+def _doubts(pair: PairState) -> tuple[str, ...]:
+    return (pair.note,) if pair.note else ()
 
 
 def _why_not(sampled: bool, error: float) -> tuple[str, ...]:
@@ -118,7 +122,3 @@ def gradient_products(
     for pair in reversed(pair_states[:-1]):
         found.append(found[-1] * pair.slope_product)
     return found[::-1]
-
-
-def _noted(entry: Entry, pair: PairState) -> Entry:
-    return entry.because(pair.note) if pair.note and entry.order != "exact" else entry

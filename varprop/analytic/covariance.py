@@ -16,13 +16,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from varprop.analytic.batch_moments import pair_averages
+from varprop._validation import InputError
+from varprop.analytic.batch_moments import PairAverages, pair_averages
 from varprop.analytic.states import Known, KnownLayer, LayerState
 
 Array = NDArray[np.float64]
 
 LARGEST_BATCH = 2048
-_DOUBTFUL = 1e-3
+_EXACT, DOUBTFUL, _UNKNOWN = 1e-9, 1e-3, 0.5
+"""Shares of the mean distance that may be in doubt in exact rows and in others; from the last on nothing is known."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,9 @@ class PairState:
     reason : str
         Why nothing is known; empty if something is.
     note : str
-        How accurate the averages below this layer are, where that is worth mentioning.
+        What is in doubt in the averages below this layer: such a row is approximate. Empty if nothing is.
+    slopes_note : str
+        The same of `slope_product`.
     """
 
     log_distance: Array
@@ -68,12 +72,13 @@ class PairState:
     arriving_exact: bool
     reason: str = ""
     note: str = ""
+    slopes_note: str = ""
 
 
 def pair_states(states: Sequence[KnownLayer | LayerState], x: Known, pairs: Pairs) -> list[PairState]:
     """Return the state of the pairs at every layer."""
     found: list[PairState] = []
-    arriving, exact, note = _known_log_distance(x, pairs), True, ""
+    arriving, exact, note, lost = _known_log_distance(x, pairs), True, "", ""
     nothing = np.full(pairs.first.size, np.nan)
     for state in states:
         if isinstance(state, KnownLayer):
@@ -81,12 +86,28 @@ def pair_states(states: Sequence[KnownLayer | LayerState], x: Known, pairs: Pair
             found.append(PairState(own, nothing, arriving, nothing, True, True))
             arriving = _known_log_distance(state.activations, pairs)
             continue
-        reason = _failing(state, found)
+        reason = lost or _failing(state, found)
         if reason:
             found.append(PairState(nothing, nothing, nothing, nothing, False, False, reason))
             continue
-        here, exact, arriving, note = _random(state, arriving, exact, pairs, note)
-        found.append(here)
+        own, eps = _own(state, arriving, pairs)
+        found.append(PairState(own, eps, arriving, nothing, exact, exact, "", note))
+        try:
+            averages = _averages(state, eps, pairs)
+        except InputError as error:
+            lost = str(error)
+            continue
+        if not averages.doubt < _UNKNOWN:
+            lost = f"distances of pairs are not known: {state.activation.name} is not resolved at layer {state.number}"
+            continue
+        found[-1] = replace(
+            found[-1],
+            slope_product=averages.slopes,
+            slopes_note=_doubt("products of slopes", averages.slopes_doubt, DOUBTFUL),
+        )
+        arriving, exact = averages.log_distance, state.exact.law or (_linear(state) and exact)
+        doubt = _doubt("distances of pairs", averages.doubt, _EXACT if exact else DOUBTFUL)
+        note, exact = note or doubt, exact and not doubt
     return found
 
 
@@ -102,9 +123,8 @@ def _failing(state: LayerState, found: list[PairState]) -> str:
     return ""
 
 
-def _random(
-    state: LayerState, arriving: Array, arriving_exact: bool, pairs: Pairs, note: str
-) -> tuple[PairState, bool, Array, str]:
+def _own(state: LayerState, arriving: Array, pairs: Pairs) -> tuple[Array, Array]:
+    """Return the logarithm of E (z_a - z_b)²/2, and 1 - the correlation of the Gaussian parts."""
     unit, i, j = state.unit, pairs.first, pairs.second
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         own = np.log(state.fan_in * state.weights.variance) + arriving
@@ -114,23 +134,34 @@ def _random(
         eps = np.exp(own - centre) - 2.0 * np.square(np.sinh(half))
     both = np.isfinite(centre)
     eps = np.where(both, np.clip(np.nan_to_num(eps, nan=0.0, posinf=2.0), 0.0, 2.0), 1.0)
-    log_distance = own
     if state.weights.mean != 0.0:
         with np.errstate(divide="ignore"):
-            log_distance = np.logaddexp(own, 2.0 * np.log(np.abs(unit.mean[i] - unit.mean[j])) - np.log(2.0))
+            own = np.logaddexp(own, 2.0 * np.log(np.abs(unit.mean[i] - unit.mean[j])) - np.log(2.0))
+    return own, eps
+
+
+def _averages(state: LayerState, eps: Array, pairs: Pairs) -> PairAverages:
+    """Return distances after the activation, and products of slopes as a share of the roots of E phi'²."""
+    unit, i, j = state.unit, pairs.first, pairs.second
     scale = float(np.max(unit.log_variance, initial=-np.inf, where=np.isfinite(unit.log_variance)))
     homogeneous = state.activation.slopes is not None and unit.centred and np.isfinite(scale)
     seen = replace(unit, log_variance=unit.log_variance - scale) if homogeneous else unit
     averages = pair_averages(state.activation, seen, eps, i, j)
     with np.errstate(divide="ignore", invalid="ignore"):
-        after = np.log(averages.distance) + (scale if homogeneous else 0.0)
         size = np.exp(0.5 * (state.averages.log_derivative[i] + state.averages.log_derivative[j]))
         slopes = np.where(size > 0.0, averages.slopes / np.where(size > 0.0, size, 1.0), 0.0)
-    if averages.doubt > _DOUBTFUL:
-        note = f"distances of pairs to {averages.doubt:.1%}"
-    linear = state.activation.slopes is not None and state.activation.slopes[0] == state.activation.slopes[1]
-    here = PairState(log_distance, eps, arriving, slopes, arriving_exact, arriving_exact, "", note)
-    return here, state.exact.law or (linear and arriving_exact), after, note
+    return replace(
+        averages, log_distance=averages.log_distance + (scale if homogeneous else 0.0), slopes=slopes
+    )
+
+
+def _linear(state: LayerState) -> bool:
+    slopes = state.activation.slopes
+    return slopes is not None and slopes[0] == slopes[1]
+
+
+def _doubt(what: str, share: float, allowed: float) -> str:
+    return "" if share <= allowed else f"{what} known to {share:.1g} only"
 
 
 def _known_log_distance(known: Known, pairs: Pairs) -> Array:

@@ -9,7 +9,7 @@ from scipy.special import softmax
 from varprop._random import generator
 from varprop.activations import activation
 from varprop.analytic.batch_moments import pair_averages
-from varprop.analytic.covariance import Pairs, PairState
+from varprop.analytic.covariance import DOUBTFUL, Pairs, PairState
 from varprop.analytic.head_start import Start
 from varprop.analytic.states import LayerState
 from varprop.spec import Network
@@ -67,7 +67,8 @@ def _bce(last: LayerState, targets: Array, pair: PairState, pairs: Pairs) -> tup
     i, j = pairs.first, pairs.second
     m, e, y = moments.mean, moments.second_moment, targets.mean(axis=0)
     product = 0.5 * (e[i] + e[j]) - found.distance
-    return product - m[i] * y[j] - m[j] * y[i] + _gram(targets, pairs), ""
+    note = "" if found.doubt <= DOUBTFUL else f"products of sigmoid outputs known to {found.doubt:.1g} only"
+    return product - m[i] * y[j] - m[j] * y[i] + _gram(targets, pairs), note
 
 
 def _softmax(last: LayerState, targets: Array, pair: PairState, pairs: Pairs) -> tuple[Array, str]:

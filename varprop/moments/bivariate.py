@@ -18,16 +18,24 @@ from varprop.moments.adaptive import gaussian_arguments
 from varprop.moments.closed import PAIR_FIELDS, Pair
 from varprop.moments.hermite import Expansion, coefficients
 from varprop.moments.nested import Smooth, pair_mean, squared_gap
-from varprop.moments.rule import NODES, WEIGHTS, Array
+from varprop.moments.rotated import rotated_pairs
+from varprop.moments.rule import Array
 from varprop.moments.univariate import METHODS, GaussianMoments
 
 _SLACK = 1e-9  # a covariance may exceed what its variances allow by this share of rounding
 _CANCELLED = 0.03  # share of the second moments below which their difference has lost too many digits
 _CLOSE = 0.01  # 1 - correlation below which nothing else is tried
-_RADII, _RADIAL_WEIGHTS = (NODES + 1) / 2, WEIGHTS / 2
-_FEW = tuple(
-    0.5 * x + 0.5 * shift for x, shift in zip(np.polynomial.legendre.leggauss(8), (1, 0), strict=True)
-)
+_GOOD, _ENOUGH = 1e-12, 1e-8  # relative errors of a squared difference: welcome, and still to be stated
+_NOTHING = 1e-15  # a difference of this share of the second moments is a rounding error
+_BENT, _SHRINK = 0.3, 2.5  # size of sqrt(q eps) x up to which one panel will do, and how panels shrink beyond
+
+
+def _unit_rule(order: int) -> tuple[Array, Array]:
+    nodes, weights = np.polynomial.legendre.leggauss(order)
+    return 0.5 * (nodes + 1), 0.5 * weights
+
+
+_RULES = (_unit_rule(6), _unit_rule(10))
 
 
 @dataclass(frozen=True)
@@ -143,36 +151,89 @@ class GaussianPairs:
             result[~close] = np.maximum(norms - 2 * self._mean("product", rest, method), 0.0)
             close[~close] = (result[~close] < _CANCELLED * norms) & self._continuous
         if close.any():
-            result[close] = self._integrated_difference(_take(pair, close), method)
+            result[close] = self._close_difference(_take(pair, close), method)
         return result
 
-    def _integrated_difference(self, pair: Pair, method: str) -> Array:
+    def _close_difference(self, pair: Pair, method: str) -> Array:
+        """Return E (phi(u) - phi(v))² where the second moments cancel: by Price's theorem, or in rotated coordinates.
+
+        Both routes know their error: the first by two orders, the second by its panels and by the rounding of
+        phi(u) - phi(v). The second is taken where the first is not good.
+        """
+        result, error = self._integrated_difference(pair, method)
+        bad = ~(error <= _GOOD * result)
+        if bad.any():
+            rest, zero = _take(pair, bad), np.zeros(int(bad.sum()))
+            stds = np.sqrt(rest.q1), np.sqrt(rest.q2)
+            part = self._parts["product"].function
+            found = rotated_pairs(part, self.moments.slope, self.moments.kinks, (zero, zero), stds, rest.eps)
+            size = np.maximum(self.norm("product", rest.q1), self.norm("product", rest.q2))
+            rounding = np.finfo(float).eps * np.sqrt(2 * found.distance * size)
+            doubt = 2 * found.distance_error + rounding
+            better = ~(error[bad] <= doubt)
+            result[bad] = np.where(better, 2 * found.distance, result[bad])
+            error[bad] = np.where(better, doubt, error[bad])
+            lost = ~(error[bad] <= _ENOUGH * result[bad] + _NOTHING * size)
+            if lost.any():
+                self.refuse("squared_difference", rest, lost)
+        return result
+
+    def refuse(self, field: str, pair: Pair, bad: Any) -> None:
+        """Raise `InputError` for the first pair that is `bad`."""
+        worst = float(pair.q1[np.argmax(bad)])
+        raise InputError(
+            "q1",
+            described(f"{worst:g} for {field} of {self.moments.name}"),
+            "a variance at which quadrature reaches 1e-10: here the function oscillates too fast or has "
+            "undeclared kinks",
+        )
+
+    def _integrated_difference(self, pair: Pair, method: str) -> tuple[Array, Array]:
         """Integrate d/dc E phi(u) phi(v) = E phi'(u) phi'(v) (Price 1958) from correlation 1 down to rho.
 
         E (phi(u) - phi(v))² is E (phi(s1 g) - phi(s2 g))² plus 2 s1 s2 times the integral of the derivative
         product. From 1 to max(rho, 0) the variable is x with 1 - correlation = eps x², from 0 to a negative
-        rho y with 1 + correlation = y²: in both the integrand is smooth though its slope is infinite at ±1.
+        rho y with 1 + correlation = y²: in both the integrand is smooth though its slope is infinite at ±1. It
+        bends where sqrt(q eps) x is about 1. Where the integrand has a closed form panels shrink towards x = 0
+        beyond that; elsewhere one panel is tried. The difference of two orders is the error, infinite if there is
+        no hope.
         """
         result = np.zeros(pair.q1.size)
         apart = pair.q1 != pair.q2
         if apart.any():
             result[apart] = squared_gap(self._parts["product"], pair.q1[apart], pair.q2[apart])
         scale = np.sqrt(pair.q1) * np.sqrt(pair.q2)
-        slope = self._route("derivative_product", pair, method)
         near = np.minimum(pair.eps, 1.0)
-        # in x the derivative product is a power series in x sqrt(eps), unless kinks away from 0 lie apart in u and v
-        simple = near.max() < _CLOSE and not (apart.any() and any(self.moments.kinks))
-        for x, w in zip(*(_FEW if simple else (_RADII, _RADIAL_WEIGHTS)), strict=True):
-            result += 4 * scale * near * x * w * slope(near * x * x)
+        closed = "derivative_product" in self.moments.forms.pair and method != "quadrature"
+        bend = float(np.sqrt(np.max(np.maximum(pair.q1, pair.q2) * near)))
+        if not closed and (bend > _BENT or (pair.eps > 1).any()):
+            return result, np.full(result.shape, np.inf)
+        slope = self._route("derivative_product", pair, method)
+        totals = [result.copy(), result.copy()]
+        for total, (nodes, weights) in zip(totals, _RULES, strict=True):
+            low, high = 0.0, 1.0
+            while high > 0.0:
+                low = high / _SHRINK if closed and high * bend > _BENT else 0.0
+                for t, w in zip(nodes, weights, strict=True):
+                    x = low + (high - low) * t
+                    total += 4 * scale * near * (high - low) * x * w * slope(near * x * x)
+                high = low
         negative = pair.eps > 1
         if negative.any():
             part = _take(pair, negative)
             slope = self._route("derivative_product", part, method)
-            low = np.sqrt(2 - part.eps)
-            for x, w in zip(_RADII, _RADIAL_WEIGHTS, strict=True):
-                y = low + (1 - low) * x
-                result[negative] += 4 * scale[negative] * (1 - low) * w * y * slope(2 - y * y)
-        return result
+            end = np.sqrt(2 - part.eps)
+            for total, (nodes, weights) in zip(totals, _RULES, strict=True):
+                high = 1.0
+                while high > 0.0:
+                    low = high / _SHRINK if high * bend > _BENT else 0.0
+                    for t, w in zip(nodes, weights, strict=True):
+                        y = end + (1 - end) * (low + (high - low) * t)
+                        total[negative] += (
+                            4 * scale[negative] * (1 - end) * (high - low) * w * y * slope(2 - y * y)
+                        )
+                    high = low
+        return totals[1], np.abs(totals[1] - totals[0])
 
     @cached_property
     def _continuous(self) -> bool:
@@ -213,13 +274,7 @@ class _Series:
             size = np.sqrt(owner.norm(self._field, pair.q1) * owner.norm(self._field, pair.q2))
             bad = ~(error <= 1e-10 * np.maximum(np.abs(value), 1e-3 * size))
             if bad.any():
-                worst = float(pair.q1[np.argmax(bad)])
-                raise InputError(
-                    "q1",
-                    described(f"{worst:g} for {self._field} of {owner.moments.name}"),
-                    "a variance at which quadrature reaches 1e-10: here the function oscillates too fast or "
-                    "has undeclared kinks",
-                )
+                owner.refuse(self._field, pair, bad)
             result[rest] = value
         return result
 

@@ -41,12 +41,15 @@ class ClosedForms:
         For z ~ N(m, s²), s > 0, right in absolute terms: the inner integral of a nested quadrature.
     pair : mapping from pair field to ``f(pair)``
         For two correlated zero-mean Gaussians, see `Pair`.
+    about : mapping from "squared_difference" and "derivative_product" to ``f(pair, m)``
+        The same for two Gaussians with the common mean m.
     """
 
     centred: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
     general: Mapping[str, Callable[[Any, Any], Any]] = field(default_factory=dict)
     smoothed: Mapping[str, Callable[[Any, Any], Any]] = field(default_factory=dict)
     pair: Mapping[str, Callable[[Pair], Any]] = field(default_factory=dict)
+    about: Mapping[str, Callable[[Pair, Any], Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
