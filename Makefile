@@ -69,8 +69,8 @@ $(VENV)/.installed: pyproject.toml | $(BIN)/python
 # What only reads the source (linters, types) is left out.
 .venv-lowest/.installed: pyproject.toml tests/lowest.py
 	$(PYTHON) -m venv --clear .venv-lowest
-	$(PYTHON) tests/lowest.py > .venv-lowest/constraints.txt
-	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check --requirement .venv-lowest/constraints.txt
+	$(PYTHON) tests/lowest.py > .venv-lowest/requirements.txt
+	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check --requirement .venv-lowest/requirements.txt
 	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -36,6 +38,12 @@ def raising():
     raise RuntimeError("no weights\nhere")
 
 
+def lazy_layer() -> nn.Module:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Lazy modules", UserWarning)  # PyTorch before 2.7
+        return nn.LazyLinear(3)
+
+
 @pytest.mark.parametrize(
     ("model", "inputs", "said"),
     [
@@ -44,7 +52,7 @@ def raising():
         (lambda: Bad(float("nan")), torch.ones(2, 4), "log.inner (Identity): an output with nan"),
         (nn.Sequential(nn.ReLU()), torch.ones(2, 4), "without parameters"),
         (chain(2, 8), torch.ones(2, 9), "0 (Linear): RuntimeError"),
-        (nn.Sequential(nn.LazyLinear(3)), torch.ones(2, 4), "lazy parameters"),
+        (nn.Sequential(lazy_layer()), torch.ones(2, 4), "lazy parameters"),
         (lambda: 3, torch.ones(2, 4), "int is not allowed"),
         ("model", torch.ones(2, 4), "str is not allowed"),
         (chain(2, 8), "text", "a batch of tensors"),
