@@ -78,3 +78,21 @@ def test_panels_have_titles_that_are_shown_letter_by_letter():
     figure = panels({"plain": lambda ax: ax.plot([0, 1]), "$x$": lambda ax: ax.plot([1, 0])})
     assert [ax.get_title() for ax in figure.axes] == ["plain", r"\$x\$"]
     drawn(figure)
+
+
+def test_a_fan_is_one_line_in_order_of_layers() -> None:
+    shuffled = FAN.sample(frac=1.0, random_state=0)
+    for frame in (shuffled, shuffled.drop(columns="case")[shuffled["case"] == "a"]):
+        ax = fan(frame, case="a", quantity="q", ax=axes())
+        assert ax.lines[0].get_xdata().tolist() == sorted(FAN.loc[FAN["case"] == "a", "layer"].unique())
+    twice = pd.concat([FAN, FAN.assign(case="b")])
+    for wrong in (twice[twice["quantity"] == "q"], FAN[:0]):
+        with pytest.raises(vp.InputError, match=r"frame: \d+ rows for \d+ layers"):
+            fan(wrong, ax=axes())
+
+
+def test_phase_diagrams_are_not_averaged() -> None:
+    one = vp.phase_diagram("tanh", [1.0, 2.0], [0.0, 0.1])
+    both = pd.concat([one, vp.phase_diagram("erf", [1.0, 2.0], [0.0, 0.1])])
+    with pytest.raises(vp.InputError, match=r"frame\.activation: 2 activations"):
+        phase_map(both, ax=axes())

@@ -64,7 +64,7 @@ def audit(
         less than about a second (layers times examples at most 256) and the rules of a general graph otherwise:
         the same where the theory is exact, without corrections of order one over the width elsewhere.
     changes : DataFrame, optional
-        Of `varprop.auditing.suggest`: audited as if they were made.
+        Of `varprop.suggest`, for this model: audited as if they were made.
 
     Returns
     -------
@@ -100,7 +100,7 @@ def audit(
     framework = _framework(model_or_factory)
     recording = framework.measure(
         model_or_factory, inputs, draws=draws, seed=seed, loss=loss, share=share, mode=mode, axis=batch_axis,
-        alter=None if changes is None else framework.alteration(changes.to_dict("records")),
+        alter=None if changes is None else framework.alteration(_changes(changes)),
     )  # fmt: skip
     attrs = {
         "notes": list(recording.notes),
@@ -113,6 +113,26 @@ def audit(
     return join(
         recording, share=share, unit_head=loss is None, order=order, margin=margin, alpha=alpha, attrs=attrs
     )
+
+
+def _changes(changes: Any) -> list[dict[Any, Any]]:
+    """Return the rows of a table of changes to one model."""
+    import pandas as pd
+
+    columns = ("module", "parameter", "suggested")
+    missing = [column for column in columns if column not in getattr(changes, "columns", ())]
+    if not isinstance(changes, pd.DataFrame) or missing:
+        given = described(f"a {type(changes).__name__} without {', '.join(missing or columns)}")
+        raise InputError("changes", given, "a table of vp.suggest")
+    if "case" in changes.columns and changes["case"].nunique() > 1:
+        given = described(f"changes to {changes['case'].nunique()} cases")
+        raise InputError("changes", given, "those of one case, the model that is audited")
+    if changes.duplicated(["module", "parameter"]).any():
+        row = changes[changes.duplicated(["module", "parameter"])].iloc[0]
+        raise InputError(
+            "changes", f"{row['module']}.{row['parameter']} twice", "one change of each parameter"
+        )
+    return changes.to_dict("records")
 
 
 def _framework(model: Any) -> Any:

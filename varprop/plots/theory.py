@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from varprop._validation import InputError, described
 from varprop.plots.frames import new_axes
 from varprop.plots.labels import label
 from varprop.plots.style import INK, MUTED, PALETTE
@@ -62,6 +63,9 @@ def phase_map(frame: pd.DataFrame, ax: Axes | None = None, longest: float = 100.
     longest : float
         Depth scale at which the colour saturates, in layers.
     """
+    if frame["activation"].nunique() != 1:
+        given = described(f"{frame['activation'].nunique()} activations")
+        raise InputError("frame.activation", given, "the phase diagram of one activation")
     ax = new_axes(ax, (4.6, 3.6))
     table = frame.pivot_table(index="bias_variance", columns="weight_variance", values="xi_c", dropna=False)
     depth = np.ma.masked_invalid(np.clip(table.to_numpy(dtype=float), None, longest))
@@ -127,14 +131,18 @@ def fan(
     measured : DataFrame, optional
         Columns ``layer, median, low, high``, as `varprop.montecarlo.draw_spread.measured_spread` gives them.
     case, quantity : str, optional
-        Which rows of both tables to draw; all by default.
+        Which rows of both tables to draw; needed where a table has several.
     ax : Axes, optional
+
+    Raises
+    ------
+    InputError
+        If what is left of a table has several rows for one layer, or none.
     """
+    wanted = {"case": case, "quantity": quantity}
+    frame = _one_line("frame", frame, wanted)
+    measured = None if measured is None else _one_line("measured", measured, wanted)
     ax = new_axes(ax, (4.6, 3.6))
-    for column, wanted in (("case", case), ("quantity", quantity)):
-        if wanted is not None:
-            frame = frame[frame[column] == wanted]
-            measured = None if measured is None else measured[measured[column] == wanted]
     ax.fill_between(
         frame["layer"], frame["low"], frame["high"], color=PALETTE[5], alpha=0.35, label="5 to 95 % of draws"
     )
@@ -157,6 +165,17 @@ def fan(
     ax.set(xlabel="layer", ylabel="mean square over the units", yscale="log")
     ax.legend()
     return ax
+
+
+def _one_line(field: str, frame: pd.DataFrame, wanted: Mapping[str, str | None]) -> pd.DataFrame:
+    """Return the rows with the wanted values, one for each layer, in order of layers."""
+    for column, value in wanted.items():
+        if value is not None and column in frame.columns:
+            frame = frame[frame[column] == value]
+    if not len(frame) or frame["layer"].duplicated().any():
+        given = described(f"{len(frame)} rows for {frame['layer'].nunique()} layers")
+        raise InputError(field, given, "rows of one case and quantity; name them by case= and quantity=")
+    return frame.sort_values("layer")
 
 
 def panels(draws: Mapping[str, Callable[..., object]], *, width: float = 4.3, height: float = 3.6) -> Figure:
