@@ -55,7 +55,7 @@ def show(value: object, limit: int = 60) -> str:
     if isinstance(value, _Literal):  # our own words, with the place of the fault at their end
         text, limit = str(value), max(limit, 240)
     else:
-        text = repr(value)
+        text = _printed(value)
     text = printable(text)
     return text if len(text) <= limit else f"{text[: limit - 1]}… ({len(text)} characters)"
 
@@ -92,6 +92,16 @@ def _spelled(character: str) -> str:
     if code < 0x100:
         return f"\\x{code:02x}"
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def _printed(value: object) -> str:
+    """Return ``repr(value)``, or what kind of value it is where Python cannot print it."""
+    try:
+        return repr(value)
+    except Exception:  # a whole number of over 4300 digits; a repr of the caller's own
+        if isinstance(value, int):
+            return f"a whole number of about {int(value.bit_length() * math.log10(2)) + 1} digits"
+        return f"a {type(value).__name__} that cannot be printed"
 
 
 class _Literal(str):

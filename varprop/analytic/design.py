@@ -70,4 +70,6 @@ def _ratio(law: LogLaw, n: int) -> float:
     # 1 + relative variance = (1 + b)(1 + w/n)
     between = max((1.0 + law.relative_variance) / (1.0 + law.within / n) - 1.0, 0.0)
     inside = law.within * (1.0 + between)
+    if inside + between == 0.0:  # nothing varies, so there is nothing to compare
+        return float("nan")
     return (inside + n * between) / (inside + between)

@@ -22,6 +22,9 @@ from varprop.initializers.sampling import sample_law
 Rule = Callable[..., Law]
 Fan = int | None
 """Number of inputs or outputs of a layer; None where unknown."""
+LARGEST_FAN = 2**53
+"""Largest fan: the whole numbers up to here are exact in double precision."""
+
 MODES = ("fan_in", "fan_out", "fan_avg")
 
 
@@ -126,7 +129,7 @@ class Initializer:
         Parameters
         ----------
         fan_in, fan_out : int or None
-            At least 1; None where unknown, which is refused by a law that needs it.
+            1 to 2**53; None where unknown, which is refused by a law that needs it.
 
         Raises
         ------
@@ -293,4 +296,4 @@ def known(field: str, value: int | None) -> int:
 
 
 def _check_fan(field: str, value: int | None) -> int | None:
-    return None if value is None else check_integer(field, value, minimum=1)
+    return None if value is None else check_integer(field, value, minimum=1, maximum=LARGEST_FAN)

@@ -9,6 +9,9 @@ from varprop.initializers import facts, laws
 from varprop.initializers.base import Fan, fan, known, register
 from varprop.initializers.laws import Law
 
+LARGEST_SLOPE = 1e100
+"""Largest slope of a leaky ReLU: its square stays in double precision."""
+
 DISTRIBUTIONS = ("normal", "uniform", "truncated")
 
 _SYMMETRY = "Goodfellow, Bengio & Courville, Deep Learning, 2016, sec. 8.4"
@@ -120,6 +123,7 @@ def glorot(distribution: str, fan_in: Fan, fan_out: Fan) -> Law:
 
 def he(distribution: str, fan_in: Fan, fan_out: Fan, mode: str = "fan_in", slope: float = 0.0) -> Law:
     """Variance 2/((1 + slope²)·fan), for a leaky ReLU of that slope."""
+    slope = check_real("slope", slope, minimum=-LARGEST_SLOPE, maximum=LARGEST_SLOPE)
     return variance_scaling(fan_in, fan_out, 2.0 / (1.0 + slope**2), mode, distribution)
 
 

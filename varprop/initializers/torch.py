@@ -25,6 +25,7 @@ _GAINS = dict.fromkeys((*_LINEAR, "sigmoid"), 1.0) | {
 def calculate_gain(nonlinearity: str, slope: float) -> float:
     """Return the factor on the standard deviation, as ``torch.nn.init.calculate_gain`` does."""
     if nonlinearity == "leaky_relu":
+        slope = check_real("a", slope, minimum=-literature.LARGEST_SLOPE, maximum=literature.LARGEST_SLOPE)
         return math.sqrt(2.0 / (1.0 + slope**2))
     return _GAINS[check_one_of("nonlinearity", nonlinearity, [*_GAINS, "leaky_relu"])]
 

@@ -82,17 +82,24 @@ def check_reached(what: str, value: Array, size: Array, error: Array, floor: flo
         )
 
 
+LARGEST = 1e100
+"""Largest variance and mean: squares of what an activation makes of them stay in double precision."""
+
+
 def gaussian_arguments(variance: npt.ArrayLike, mean: npt.ArrayLike) -> tuple[Array, Array]:
-    """Return variance and mean as float64 arrays of one shape; refuse what is not finite or negative."""
+    """Return variance and mean as float64 arrays of one shape; refuse what is out of range."""
     try:
         q, m = np.asarray(variance, dtype=np.float64), np.asarray(mean, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise InputError("variance", variance, "numbers of at least 0") from None
-    if not np.isfinite(q).all() or (q < 0).any():
-        worst = q[~(np.isfinite(q) & (q >= 0))].ravel()[0]
-        raise InputError("variance", float(worst), "a finite number of at least 0")
-    if not np.isfinite(m).all():
-        raise InputError("mean", float(m[~np.isfinite(m)].ravel()[0]), "a finite number")
+    except (TypeError, ValueError, OverflowError):
+        raise InputError("variance", variance, "numbers of at least 0, mean and variance alike") from None
+    sound = (q >= 0) & (q <= LARGEST)
+    if not sound.all():
+        raise InputError(
+            "variance", float(q[~sound].ravel()[0]), f"a number of at least 0 and at most {LARGEST:g}"
+        )
+    sound = np.abs(m) <= LARGEST
+    if not sound.all():
+        raise InputError("mean", float(m[~sound].ravel()[0]), f"a number of size at most {LARGEST:g}")
     try:
         q, m = np.broadcast_arrays(q, m)
     except ValueError:

@@ -144,16 +144,17 @@ class GaussianMoments:
         return None
 
     def _at_points(self, z: Array, wanted: Sequence[str]) -> dict[str, Array]:
-        a, d = np.asarray(self.value(z)), np.asarray(self.slope(z))
-        known = {
-            "mean": a,
-            "second_moment": a * a,
-            "variance": np.zeros_like(a),
-            "derivative_mean": d,
-            "derivative_second_moment": d * d,
-            "fourth_moment": np.square(a * a),
-            "z_phi_dphi": z * a * d,
-        }
+        with np.errstate(over="ignore", invalid="ignore"):
+            a, d = np.asarray(self.value(z)), np.asarray(self.slope(z))
+            known = {
+                "mean": a,
+                "second_moment": a * a,
+                "variance": np.zeros_like(a),
+                "derivative_mean": d,
+                "derivative_second_moment": d * d,
+                "fourth_moment": np.square(a * a),
+                "z_phi_dphi": z * a * d,
+            }
         return {field: known[field] for field in wanted}
 
     def _spread(self, q: Array, m: Array, method: str, wanted: Sequence[str]) -> dict[str, Array]:

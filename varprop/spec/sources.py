@@ -207,7 +207,7 @@ def data(
             if rows.size == 0:
                 raise InputError("labels", labels, "a table with at least one other column")
     else:
-        rows, classes = rows_of(_as_array(source), "data"), labels
+        rows, classes = rows_of(_as_array(source, "data"), "data"), labels
         name = name or f"array({rows.shape[1]}x{rows.shape[0]})"
     check_finite("data", rows)
     _check_varied(rows)
@@ -216,7 +216,7 @@ def data(
         rows = _standardized(rows, mode)
         options["standardize"] = mode
     if classes is not None:
-        classes = np.asarray(classes)
+        classes = _as_array(classes, "labels")
     if batch is not None:
         options["batch"] = check_integer("batch", batch, minimum=1, maximum=len(rows))
         if classes is not None and classes.shape == (len(rows),):
@@ -227,11 +227,11 @@ def data(
     return Input(rows.T, name, classes, kind="data", recipe=tuple(options.items()) if again else ())
 
 
-def _as_array(source: Any) -> np.ndarray:
+def _as_array(source: Any, field: str) -> np.ndarray:
     try:
         return np.asarray(source)
     except ValueError:
-        raise InputError("data", described(f"ragged {type(source).__name__}"), "rows of one length") from None
+        raise InputError(field, described(f"ragged {type(source).__name__}"), "rows of one length") from None
 
 
 def _check_varied(rows: np.ndarray) -> None:

@@ -36,7 +36,7 @@ def parse_widths(widths: Widths, field: str = "widths") -> tuple[int, ...]:
     """
     if isinstance(widths, str):
         return _parsed_text(widths, field)
-    if not isinstance(widths, Iterable):
+    if not isinstance(widths, Iterable) or getattr(widths, "ndim", 1) == 0:
         return (check_width(field, widths),)
     listed = list(islice(widths, DEEPEST + 1))
     if not 1 <= len(listed) <= DEEPEST:

@@ -8,6 +8,9 @@ from varprop._random import generator
 from varprop._validation import check_integer, check_real
 from varprop.spec import Input
 
+MOST_POINTS = 1_000_000
+"""Largest number of points of a made data set: 16 MB of coordinates."""
+
 
 def circles(n: int = 300, noise: float = 0.05, factor: float = 0.8, seed: int = 0) -> Input:
     """Two noisy concentric circles, class 0 outside and class 1 inside.
@@ -17,9 +20,9 @@ def circles(n: int = 300, noise: float = 0.05, factor: float = 0.8, seed: int = 
     Parameters
     ----------
     n : int
-        Number of points, at least 2; half of them (rounded down) on the outer circle.
+        Number of points, 2 to 1,000,000; half of them (rounded down) on the outer circle.
     noise : float
-        Standard deviation of the Gaussian noise on both coordinates.
+        Standard deviation of the Gaussian noise on both coordinates, 0 to 1e6.
     factor : float
         Radius of the inner circle, between 0 and 1.
     seed : int
@@ -36,7 +39,7 @@ def circles(n: int = 300, noise: float = 0.05, factor: float = 0.8, seed: int = 
     >>> x.array().shape, x.labels.mean()
     ((2, 300), np.float64(0.5))
     """
-    n = check_integer("n", n, minimum=2)
+    n, noise = _checked(n, noise)
     factor = check_real("factor", factor, minimum=0.0, maximum=1.0)
     labels = (np.arange(n) >= n // 2).astype(int)
     turn = np.concatenate([np.arange(m) / m for m in (n // 2, n - n // 2)])
@@ -51,9 +54,9 @@ def moons(n: int = 300, noise: float = 0.1, seed: int = 0) -> Input:
     Parameters
     ----------
     n : int
-        Number of points, at least 2; half of them (rounded down) of class 0.
+        Number of points, 2 to 1,000,000; half of them (rounded down) of class 0.
     noise : float
-        Standard deviation of the Gaussian noise on both coordinates.
+        Standard deviation of the Gaussian noise on both coordinates, 0 to 1e6.
     seed : int
         Names the noise.
 
@@ -62,7 +65,7 @@ def moons(n: int = 300, noise: float = 0.1, seed: int = 0) -> Input:
     >>> moons(100).array().shape
     (2, 100)
     """
-    n = check_integer("n", n, minimum=2)
+    n, noise = _checked(n, noise)
     labels = (np.arange(n) >= n // 2).astype(int)
     angle = np.concatenate([np.linspace(0, np.pi, m) for m in (n // 2, n - n // 2)])
     upper = np.stack([np.cos(angle), np.sin(angle)])
@@ -76,9 +79,9 @@ def spirals(n: int = 300, noise: float = 0.02, turns: float = 1.5, arms: int = 2
     Parameters
     ----------
     n : int
-        Number of points, at least `arms`; they are dealt to the arms in turn.
+        Number of points, from `arms` to 1,000,000; they are dealt to the arms in turn.
     noise : float
-        Standard deviation of the Gaussian noise on both coordinates.
+        Standard deviation of the Gaussian noise on both coordinates, 0 to 1e6.
     turns : float
         Revolutions of an arm from radius 0.1 to radius 1.
     arms : int
@@ -91,9 +94,9 @@ def spirals(n: int = 300, noise: float = 0.02, turns: float = 1.5, arms: int = 2
     >>> spirals(90, arms=3).labels.max()
     np.int64(2)
     """
-    arms = check_integer("arms", arms, minimum=2)
-    n = check_integer("n", n, minimum=arms)
-    turns = check_real("turns", turns)
+    arms = check_integer("arms", arms, minimum=2, maximum=MOST_POINTS)
+    n, noise = _checked(n, noise, minimum=arms)
+    turns = check_real("turns", turns, minimum=-1e6, maximum=1e6)
     labels = np.arange(n) % arms
     radius = 0.1 + 0.9 * (np.arange(n) // arms) / max(1, (n - 1) // arms)
     angle = 2 * np.pi * (turns * radius + labels / arms)
@@ -129,8 +132,13 @@ def split(data: Input, test: float = 0.2, seed: int = 0) -> tuple[Input, Input]:
     return parts[0], parts[1]
 
 
+def _checked(n: int, noise: float, minimum: int = 2) -> tuple[int, float]:
+    """Return number of points and noise within their bounds, before anything is allocated."""
+    count = check_integer("n", n, minimum=minimum, maximum=MOST_POINTS)
+    return count, check_real("noise", noise, minimum=0.0, maximum=1e6)
+
+
 def _noisy(points: np.ndarray, labels: np.ndarray, noise: float, seed: int, name: str) -> Input:
-    noise = check_real("noise", noise, minimum=0.0)
     rng = generator(check_integer("seed", seed, minimum=0), 0)
     name = name if seed == 0 else f"{name[:-1]}, seed={seed})"
     return Input(points + noise * rng.standard_normal(points.shape), name, labels)

@@ -71,7 +71,7 @@ def fixed_points(
     """
     import pandas as pd
 
-    length = LengthMap(activation(phi), float(weight_variance), float(bias_variance))
+    length = LengthMap(activation(phi), weight_variance, bias_variance)
     roots, reason = _roots(length)
     rows = [_describe(length, q, reason if math.isnan(q) else "") for q in roots]
     return pd.DataFrame(rows)
@@ -145,7 +145,8 @@ def _gaps(length: LengthMap, grid: Array) -> tuple[Array, Array]:
     """Second moments where the map can be computed, and log F(q)/q there."""
     value = evaluate(length.value, grid)
     good = np.isfinite(value) & (value > 0)
-    return grid[good], np.log(value[good] / grid[good])
+    # Not the logarithm of the ratio, which can leave double precision where its parts do not.
+    return grid[good], np.log(value[good]) - np.log(grid[good])
 
 
 def _homogeneous_roots(length: LengthMap) -> tuple[list[float], str]:

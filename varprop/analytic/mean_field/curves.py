@@ -16,6 +16,9 @@ from varprop.analytic.mean_field.spectrum import Ensemble, Jacobian
 if TYPE_CHECKING:
     import pandas as pd
 
+_FARTHEST = 1e60
+"""Second moment at which a path is cut off."""
+
 
 def length_curve(
     phi: str | Activation | Callable[..., object],
@@ -36,7 +39,7 @@ def length_curve(
     start : float
         Second moment of the first layer, above 0.
     steps : int
-        Layers of the path.
+        Layers of the path, fewer if it grows beyond 1e60.
     points : int
         Points of the curve.
 
@@ -54,13 +57,15 @@ def length_curve(
     """
     import pandas as pd
 
-    length = LengthMap(activation(phi), float(weight_variance), float(bias_variance))
+    length = LengthMap(activation(phi), weight_variance, bias_variance)
     check_real("start", start, minimum=0.0, exclusive=True)
     check_integer("steps", steps, minimum=1, maximum=10_000)
     check_integer("points", points, minimum=2, maximum=100_000)
     path = [(start, 0.0)]
     q = start
     for _ in range(steps):
+        if not q < _FARTHEST:  # off the map: the rest of the path would leave double precision
+            break
         value = float(length.value(q)) if q > 0 else length.bias_variance
         path += [(q, value), (value, value)]
         q = value
@@ -101,7 +106,7 @@ def correlation_curve(
     import pandas as pd
 
     act = activation(phi)
-    length = LengthMap(act, float(weight_variance), float(bias_variance))
+    length = LengthMap(act, weight_variance, bias_variance)
     at = attracting_point(length) if q is None else check_real("q", q, minimum=0.0, exclusive=True)
     if not np.isfinite(at) or at <= 0:
         raise InputError("q", at, "a second moment above 0: this network's tends to 0 or to infinity")
@@ -140,7 +145,7 @@ def spectral_density(
     """
     import pandas as pd
 
-    law = Jacobian(activation(phi), float(weight_variance), depth, float(q), weights)
+    law = Jacobian(activation(phi), weight_variance, depth, q, weights)
     edge = law.upper_edge()
     count = check_integer("points", points, minimum=2, maximum=100_000)
     s = np.sqrt(edge) * (np.arange(count) + 1) / (count + 1e-3)

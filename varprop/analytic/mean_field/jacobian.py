@@ -110,17 +110,17 @@ def jacobian_spectrum(
     import pandas as pd
 
     act = activation(phi)
-    law = Jacobian(act, float(weight_variance), depth, float(q), weights)
-    mean, variance = law.moments()
+    law = Jacobian(act, weight_variance, depth, q, weights)
+    (mean, variance), relative = law.moments(), law.relative_variance()
     rows = [
         ("mean", mean, "infinite", "mean squared singular value, chi_1^L"),
         ("variance", variance, "infinite", "variance of the squared singular values"),
-        ("relative_variance", variance / mean**2, "infinite", "variance over squared mean: 0 is isometry"),
+        ("relative_variance", relative, "infinite", "variance over squared mean: 0 is isometry"),
         ("upper_edge", law.upper_edge(), "infinite", "largest squared singular value"),
         ("atom_at_zero", law.atom_at_zero(), "infinite", "share of directions that are cut off"),
     ]
     if width is not None and act.slopes is not None:
-        first, within, between = exact_moments(act, float(weight_variance), depth, width, weights)
+        first, within, between = exact_moments(act, law.weight_variance, law.depth, width, weights)
         rows += [
             ("mean", first, "exact", f"mean squared singular value at width {width}"),
             ("variance", within, "exact", f"variance within one network at width {width}"),
@@ -132,11 +132,13 @@ def jacobian_spectrum(
             ),
         ]
     frame = pd.DataFrame(rows, columns=["statistic", "value", "order", "meaning"])
-    frame.attrs["verdict"] = _isometry(mean, variance / mean**2)
+    frame.attrs["verdict"] = _isometry(mean, relative)
     return frame
 
 
 def _isometry(mean: float, relative: float) -> str:
+    if math.isnan(relative):
+        return "no gradient: the derivative is 0 almost everywhere"
     if not 0.1 <= mean <= 10:
         word = "shrinks" if mean < 1 else "grows"
         return f"no isometry: the mean-square gradient {word} by a factor {mean:.3g}"

@@ -23,6 +23,9 @@ Array = NDArray[np.float64]
 LOWEST, HIGHEST = 1e-8, 1e8
 """Second moments between which fixed points are sought."""
 
+LARGEST_VARIANCE = 1e30
+"""Largest sigma_w² and sigma_b²: products over layers and squares stay far inside double precision."""
+
 TOUCH = 1e-9
 """Closer than this to critical counts as critical: 16-digit parameters resolve a double root no better."""
 
@@ -35,9 +38,14 @@ class LengthMap:
     ----------
     activation : Activation
     weight_variance : float
-        sigma_w² = fan_in · Var W, at least 0.
+        sigma_w² = fan_in · Var W, from 0 to 1e30.
     bias_variance : float
-        sigma_b², at least 0.
+        sigma_b², from 0 to 1e30.
+
+    Raises
+    ------
+    InputError
+        A variance that is no number in this range.
     """
 
     activation: Activation
@@ -45,8 +53,9 @@ class LengthMap:
     bias_variance: float = 0.0
 
     def __post_init__(self) -> None:
-        check_real("weight_variance", self.weight_variance, minimum=0.0)
-        check_real("bias_variance", self.bias_variance, minimum=0.0)
+        for name in ("weight_variance", "bias_variance"):
+            value = check_real(name, getattr(self, name), minimum=0.0, maximum=LARGEST_VARIANCE)
+            object.__setattr__(self, name, value)
 
     def value(self, q: Array | float) -> Array:
         """F(q): the next layer's second moment."""

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from varprop._validation import check_one_of, check_real
+from varprop._validation import InputError, check_one_of, check_real, described
 from varprop.results.health import factor_text
 from varprop.spec import Network
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_LARGEST_SQUARE = 1e100
 
 PRIORITIES = ("both", "forward", "backward")
 
@@ -65,9 +67,14 @@ def solve(network: Network, target: float = 1.0, *, priority: str = "both") -> p
     """
     import pandas as pd
 
-    check_real("target", target, minimum=0.0, exclusive=True)
+    target = check_real("target", target, minimum=1e-100, maximum=1e100)
     check_one_of("priority", priority, PRIORITIES)
-    second = float(np.mean(np.square(network.input.array())))
+    with np.errstate(over="ignore"):
+        second = float(np.mean(np.square(network.input.array())))
+    if not second < _LARGEST_SQUARE:
+        raise InputError(
+            "input", described(f"mean square {second:g}"), f"a mean square below {_LARGEST_SQUARE:g}"
+        )
     derivative = math.nan
     rows = []
     for number, layer in enumerate(network.layers, start=1):

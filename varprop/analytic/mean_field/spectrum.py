@@ -26,6 +26,7 @@ Ensemble = Literal["gaussian", "orthogonal"]
 
 _ENSEMBLES = ("gaussian", "orthogonal")
 _NODES = 128
+_VARIANCES, _SECOND_MOMENTS, _DEEPEST = (1e-30, 1e30), (1e-100, 1e100), 100_000
 
 
 @dataclass(frozen=True)
@@ -36,11 +37,11 @@ class Jacobian:
     ----------
     activation : Activation
     weight_variance : float
-        sigma_w² (gain² for orthogonal weights), above 0.
+        sigma_w² (gain² for orthogonal weights), from 1e-30 to 1e30.
     depth : int
-        Number of factors D W, at least 1.
+        Number of factors D W, from 1 to 100,000.
     q : float
-        Second moment of the pre-activations in every layer (a fixed point), above 0.
+        Second moment of the pre-activations in every layer (a fixed point), from 1e-100 to 1e100.
     ensemble : {"gaussian", "orthogonal"}
         Law of the square weight matrices.
     """
@@ -52,9 +53,10 @@ class Jacobian:
     ensemble: Ensemble = "gaussian"
 
     def __post_init__(self) -> None:
-        check_real("weight_variance", self.weight_variance, minimum=0.0, exclusive=True)
-        check_integer("depth", self.depth, minimum=1)
-        check_real("q", self.q, minimum=0.0, exclusive=True)
+        for name, allowed in (("weight_variance", _VARIANCES), ("q", _SECOND_MOMENTS)):
+            value = check_real(name, getattr(self, name), minimum=allowed[0], maximum=allowed[1])
+            object.__setattr__(self, name, value)
+        object.__setattr__(self, "depth", check_integer("depth", self.depth, minimum=1, maximum=_DEEPEST))
         check_one_of("ensemble", self.ensemble, _ENSEMBLES)
 
     def derivative_law(self) -> tuple[Array, Array]:
@@ -83,14 +85,22 @@ class Jacobian:
         (orthogonal): Pennington, Schoenholz, Ganguli, *Resurrecting the sigmoid in deep learning through
         dynamical isometry* (2017), eqs. 17-18.
         """
+        with np.errstate(over="ignore", under="ignore"):
+            mean = np.float64(self.weight_variance * self._slope_square()) ** self.depth
+            # The square first would leave the range where the product does not.
+            return float(mean), float(mean * (mean * self.relative_variance())) if mean else 0.0
+
+    def relative_variance(self) -> float:
+        """Variance over squared mean of the squared singular values, NaN where phi' is 0 almost everywhere."""
         d, p = self.derivative_law()
-        mu1 = float(
-            self.activation.moments(self.q, fields=("derivative_second_moment",)).derivative_second_moment
-        )
-        mu2 = float(p @ d**2)
-        mean = (self.weight_variance * mu1) ** self.depth
-        spread = (mu2 / mu1**2 - 1) + (1.0 if self.ensemble == "gaussian" else 0.0)
-        return mean, mean**2 * self.depth * spread
+        mu1 = self._slope_square()
+        if mu1 == 0.0:
+            return math.nan
+        return self.depth * (float(p @ (d / mu1) ** 2) - 1.0 + (1.0 if self.ensemble == "gaussian" else 0.0))
+
+    def _slope_square(self) -> float:
+        moments = self.activation.moments(self.q, fields=("derivative_second_moment",))
+        return float(moments.derivative_second_moment)
 
     def _map(self, w: Complex | Array, d: Array, p: Array) -> tuple[Complex, Complex]:
         """Return (log zeta, m) as functions of w, the argument of the derivative's own transform.
@@ -115,18 +125,22 @@ class Jacobian:
         """
         d, p = self.derivative_law()
         top = float(d.max())
+        if top == 0.0:
+            return 0.0
 
         def height(x: float) -> float:
             return float(self._map(np.array([top * (1 + math.exp(x))]), d, p)[0][0])
 
         if self.ensemble == "orthogonal" and d.size == 1:
-            return float((self.weight_variance * top) ** self.depth)  # J is a scaled rotation
+            with np.errstate(over="ignore", under="ignore"):  # J is a scaled rotation
+                return float(np.float64(self.weight_variance * top) ** self.depth)
         coarse = np.linspace(-14, 14, 141)
         best = coarse[int(np.argmin([height(x) for x in coarse]))]
         result = minimize_scalar(
             height, bounds=(best - 0.3, best + 0.3), method="bounded", options={"xatol": 1e-9}
         )
-        return math.exp(float(result.fun))
+        with np.errstate(over="ignore", under="ignore"):
+            return float(np.exp(result.fun))
 
     def density(self, x: Array) -> Array:
         """Density of the squared singular values (without their atom at 0) at the points `x` > 0.
