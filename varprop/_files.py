@@ -6,9 +6,10 @@ import contextlib
 import ctypes
 import errno
 import os
+import stat
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,6 +24,23 @@ _CANNOT = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 class Busy(Exception):
     """Another process holds the lock."""
+
+
+def is_file(path: str | os.PathLike[str]) -> bool:
+    """Say whether there is a file at `path`; a text that cannot be a path (too long, a NUL) names none."""
+    return _kind(path, stat.S_ISREG)
+
+
+def is_folder(path: str | os.PathLike[str]) -> bool:
+    """Say whether there is a folder at `path`."""
+    return _kind(path, stat.S_ISDIR)
+
+
+def _kind(path: str | os.PathLike[str], wanted: Callable[[int], bool]) -> bool:
+    try:
+        return wanted(Path(path).stat().st_mode)
+    except (OSError, ValueError):
+        return False
 
 
 def write_atomic(path: str | os.PathLike[str], content: str | bytes) -> Path:

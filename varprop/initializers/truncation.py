@@ -32,7 +32,7 @@ def truncated_moments(low: float, high: float) -> tuple[float, float, float]:
     """
     mode = min(max(low, 0.0), high)
     # With t the distance from the mode, the log density falls by |mode| t + t²/2; solve for a fall of 40.
-    reach = 2 * _NEGLIGIBLE / (abs(mode) + np.sqrt(mode**2 + 2 * _NEGLIGIBLE))
+    reach = 2 * _NEGLIGIBLE / (abs(mode) + np.hypot(mode, np.sqrt(2 * _NEGLIGIBLE)))
     below, above = max(low - mode, -reach), min(high - mode, reach)
     nodes, weights = np.polynomial.legendre.leggauss(_NODES)
     edges = np.linspace(below, above, _PANELS + 1)
@@ -40,7 +40,9 @@ def truncated_moments(low: float, high: float) -> tuple[float, float, float]:
     t = (edges[:-1, None] + half) + half * nodes
     mass = half * weights * np.exp(-t * (mode + t / 2))
     mass /= mass.sum()
+    # In units of the interval, so that powers of a tiny one do not vanish.
+    width = above - below
     centre = float((mass * t).sum())
-    square = (t - centre) ** 2
+    square = ((t - centre) / width) ** 2
     variance = float((mass * square).sum())
-    return mode + centre, variance, float((mass * square**2).sum()) / variance**2 - 3.0
+    return mode + centre, width**2 * variance, float((mass * square**2).sum()) / variance**2 - 3.0

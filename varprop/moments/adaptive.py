@@ -82,6 +82,14 @@ def check_reached(what: str, value: Array, size: Array, error: Array, floor: flo
         )
 
 
+def check_known(field: str, what: str, value: Array, q: Array) -> None:
+    """Raise `InputError` where a closed form took infinity from infinity at extreme sizes."""
+    lost = np.isnan(value)
+    if lost.any():
+        found = described(f"{float(q[np.argmax(lost)]):g} for {what}")
+        raise InputError(field, found, "variances and means whose powers stay in double precision")
+
+
 LARGEST = 1e100
 """Largest variance and mean: squares of what an activation makes of them stay in double precision."""
 

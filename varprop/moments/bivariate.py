@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from varprop._validation import InputError, check_one_of, close_match, described
-from varprop.moments.adaptive import gaussian_arguments
+from varprop.moments.adaptive import check_known, gaussian_arguments
 from varprop.moments.closed import PAIR_FIELDS, Pair
 from varprop.moments.hermite import Expansion, coefficients
 from varprop.moments.nested import Smooth, pair_mean, squared_gap
@@ -91,7 +91,10 @@ class GaussianPairs:
         for chosen, route in ((constant, self._with_constant), (~constant, self._spread)):
             if chosen.any():
                 pair = Pair.of(flat_a[chosen], flat_b[chosen], flat_eps[chosen])
-                for field, values in route(pair, wanted, method).items():
+                with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+                    found = route(pair, wanted, method)
+                for field, values in found.items():
+                    check_known("q1", f"{field} of {self.moments.name}", values, pair.q1)
                     results[field][chosen] = values
         return PairMoments(**{field: values.reshape(a.shape)[()] for field, values in results.items()})
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from varprop._validation import InputError, check_one_of, close_match
-from varprop.moments.adaptive import check_reached, gaussian_arguments
+from varprop.moments.adaptive import check_known, check_reached, gaussian_arguments
 from varprop.moments.closed import FIELDS, ClosedForms
 from varprop.moments.panels import Panels, integrate, resolve
 from varprop.moments.rule import RUNNING, Array, nodes_of
@@ -161,7 +161,7 @@ class GaussianMoments:
         found: dict[str, Array] = {}
         centred = not m.any()
         for field in wanted if method != "quadrature" else ():
-            with np.errstate(over="ignore", under="ignore"):
+            with np.errstate(over="ignore", under="ignore", invalid="ignore"):
                 formula = self._centred(field) if centred else None
                 if formula is not None:
                     found[field] = formula(q)
@@ -175,6 +175,8 @@ class GaussianMoments:
                         field,
                         f"a closed form; {self.name} at {place} has: {', '.join(known) or 'none'}",
                     )
+        for field, values in found.items():
+            check_known("variance", f"{field} of {self.name}", values, q)
         rest = [field for field in wanted if field not in found]
         if rest:
             by_table = self.table.serves(q) & (m == 0)

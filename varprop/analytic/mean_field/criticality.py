@@ -120,7 +120,8 @@ def _roots(length: LengthMap) -> tuple[list[float], str]:
 
     x = np.log(known)
     slopes = evaluate(length.slope, known)
-    tilts = slopes / np.exp(gap) - 1
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        tilts = slopes / np.exp(gap) - 1
     turns = [root_between(tilt, x[i], x[i + 1]) for i in np.flatnonzero(tilts[:-1] * tilts[1:] < 0)]
     found: list[float] = []
     for turn in turns:
