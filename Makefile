@@ -4,6 +4,7 @@
 # The others: make gallery [ONLY=e5], make bench, make format, make clean, and
 #   make test-lowest   the suite at the lowest versions that pyproject.toml allows
 #   make faults        every kind of fault at large; the table is reports/faults.md
+#   make fuzz [CASES=9100]   that many bad and good calls of each of eleven kinds: nothing but InputError escapes
 #   make battery [NETWORKS=400] [SEED=1]   theory's exact rows against explicitly drawn random networks
 
 PYTHON ?= python3
@@ -14,7 +15,7 @@ BIN    := $(VENV)/bin
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: report test lint types imports tests test-lowest faults gallery bench battery format clean
+.PHONY: report test lint types imports tests test-lowest faults gallery bench battery fuzz format clean
 
 report: $(VENV)/.installed
 	$(BIN)/varprop report -o reports/latest --force
@@ -48,6 +49,9 @@ bench: $(VENV)/.test-installed
 
 NETWORKS ?= 400
 SEED     ?= 1
+
+fuzz: $(VENV)/.test-installed
+	FUZZ_CASES=$(or $(CASES),9100) $(BIN)/python -m pytest tests/fuzz -n 2 -q
 
 battery: $(VENV)/.test-installed
 	$(BIN)/python -m tests.exactness --networks $(NETWORKS) --seed $(SEED) --out reports/exactness
