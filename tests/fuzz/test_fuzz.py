@@ -8,7 +8,6 @@ a warning included, fails.
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import tempfile
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import varprop as vp
+from tests.cli.running import run
 from tests.fuzz.values import (
     ACTIVATIONS,
     INITIALIZERS,
@@ -32,7 +32,6 @@ from tests.fuzz.values import (
     networks,
     studies,
 )
-from varprop.cli.boundary import _run
 from varprop.initializers import Law
 
 _CASES = os.environ.get("FUZZ_CASES", "")
@@ -263,20 +262,18 @@ def test_commands_end_with_a_documented_code(data: st.DataObject) -> None:
             arguments += [flag, data.draw(mostly(SOUND.get(flag, TEXTS), TEXTS))]
     if command == "report":
         arguments += ["-o", data.draw(TEXTS), data.draw(TEXTS), "--draws", data.draw(TEXTS)]
-    out, err = io.StringIO(), io.StringIO()
     here = Path.cwd()
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         try:
-            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-                code = _run([a.replace("\x00", "") for a in arguments])
+            outcome = run(*(a.replace("\x00", "") for a in arguments))
         finally:
             os.chdir(here)
-    assert code in (0, 1, 2), err.getvalue()
-    assert "Traceback" not in err.getvalue()
-    if code == 2:
-        assert len(err.getvalue().splitlines()) <= 1, err.getvalue()
-        assert out.getvalue() == ""
+    assert outcome.code in (0, 1, 2), outcome.err
+    assert "Traceback" not in outcome.err
+    if outcome.code == 2:
+        assert len(outcome.err.splitlines()) <= 1, outcome.err
+        assert outcome.out == ""
 
 
 def _floats(*values: Any) -> bool:

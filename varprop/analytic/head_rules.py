@@ -103,8 +103,9 @@ def _bce(state: LayerState, targets: Array) -> Start:
 
 def _softmax(state: LayerState, targets: Array) -> Start:
     batch, classes = state.unit.mean.shape[0], state.width
-    if not (_is_linear(state) and state.unit.bias.single):
-        unknown, why = np.full(batch, np.nan), "softmax of outputs that are not Gaussian"
+    unknown_law = bool(np.isnan(state.unit.log_variance).any())
+    if unknown_law or not (_is_linear(state) and state.unit.bias.single):
+        unknown, why = np.full(batch, np.nan), "softmax of outputs that are not known to be Gaussian"
         return Start(unknown, unknown, False, False, np.zeros(batch), *unknown_answers(batch), reason=why)
     # What all logits share, mean or fluctuation, drops out of the softmax.
     with np.errstate(over="ignore"):
