@@ -6,10 +6,9 @@ import contextlib
 import ctypes
 import errno
 import os
-import stat
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,17 +27,8 @@ class Busy(Exception):
 
 def is_file(path: str | os.PathLike[str]) -> bool:
     """Say whether there is a file at `path`; a text that cannot be a path (too long, a NUL) names none."""
-    return _kind(path, stat.S_ISREG)
-
-
-def is_folder(path: str | os.PathLike[str]) -> bool:
-    """Say whether there is a folder at `path`."""
-    return _kind(path, stat.S_ISDIR)
-
-
-def _kind(path: str | os.PathLike[str], wanted: Callable[[int], bool]) -> bool:
     try:
-        return wanted(Path(path).stat().st_mode)
+        return Path(path).is_file()
     except (OSError, ValueError):
         return False
 
