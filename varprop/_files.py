@@ -25,14 +25,6 @@ class Busy(Exception):
     """Another process holds the lock."""
 
 
-def is_file(path: str | os.PathLike[str]) -> bool:
-    """Say whether there is a file at `path`; a text that cannot be a path (too long, a NUL) names none."""
-    try:
-        return Path(path).is_file()
-    except (OSError, ValueError):
-        return False
-
-
 def write_atomic(path: str | os.PathLike[str], content: str | bytes) -> Path:
     """Write `content` to `path` by atomic replace, so that a reader sees the old file or the new one.
 
