@@ -73,7 +73,7 @@ def compare_frames(
     ['agrees']
     """
     margin = check_real("margin", margin, minimum=0.0, maximum=1.0, exclusive=True)
-    alpha = check_real("alpha", alpha, minimum=0.0, maximum=1.0, exclusive=True)
+    alpha = check_real("alpha", alpha, minimum=1e-12, maximum=1.0, exclusive=True)
     pairs = side_by_side(predicted, simulated)
     unit = scales.units(pairs)
     skewness = scales.skewness(pairs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,8 +40,16 @@ def explained(path: Path) -> Iterator[None]:
 
 
 def refuse_special(path: Path) -> None:
-    """Refuse folders, pipes and devices, which a file name may stand for."""
-    if path.exists() and not path.is_file():
+    """Refuse folders, pipes and devices, which a file name may stand for, and names that no file can have."""
+    try:
+        if b"\0" in os.fsencode(path):
+            raise InputError("store", str(path), "the path of a file")
+        special = path.exists() and not path.is_file()
+    except UnicodeEncodeError:
+        raise InputError("store", str(path), "the path of a file") from None
+    except OSError as error:  # a name that is too long
+        raise InputError("store", str(path), f"the path of a file ({error.strerror})") from None
+    if special:
         raise InputError("store", str(path), "a file, not a folder, pipe or device")
 
 

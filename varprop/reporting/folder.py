@@ -192,7 +192,11 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def _checked_place(output: str | os.PathLike[str]) -> Path:
-    if "\0" in str(output):
+    try:
+        readable = b"\0" not in os.fsencode(output)
+    except UnicodeEncodeError:
+        readable = False
+    if not readable:
         raise InputError("output", str(output), "a path")
     try:
         target = Path(os.path.abspath(output))  # noqa: PTH100 -- resolve() would follow a link the user may mean

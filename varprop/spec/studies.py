@@ -37,7 +37,7 @@ class Study:
     seed : int
         At least 0.
     alpha : float
-        Family-wise error rate of the verdicts, between 0 and 1.
+        Family-wise error rate of the verdicts, between 1e-12 and 1.
     margin : float
         Relative difference that does not matter, between 0 and 1.
     saturation_share : float
@@ -78,7 +78,7 @@ class Study:
             "title": check_label("title", self.title, empty=True),
             "draws": check_integer("draws", self.draws, minimum=2, maximum=10**9),
             "seed": check_integer("seed", self.seed, minimum=0, maximum=2**63 - 1),
-            "alpha": check_real("alpha", self.alpha, minimum=0.0, maximum=1.0, exclusive=True),
+            "alpha": check_real("alpha", self.alpha, minimum=1e-12, maximum=1.0, exclusive=True),
             "margin": check_real("margin", self.margin, minimum=0.0, maximum=1.0, exclusive=True),
             "saturation_share": check_real(
                 "saturation_share", self.saturation_share, minimum=0.0, maximum=1.0, exclusive=True
