@@ -218,3 +218,12 @@ def test_saturation_under_truncated_biases(spread):
         inside = norm.cdf((low - b) / spread) + norm.sf((high - b) / spread)
         expected = np.trapezoid(parent.pdf(b) * inside, b)
     assert found[1, "saturated_fraction"] == (pytest.approx(expected, rel=1e-8), "exact")
+
+
+def test_columns_with_a_whole_number_of_zeros():
+    """ceil(0.6·3) = 2 of the 3 weights on an input are 0: a unit with three inputs is 0 with probability (2/3)³."""
+    found = rows(X, (3, "relu", "torch.sparse_(sparsity=0.6, std=1.0)"), (2,))
+    assert found[1, "inactive_fraction"] == (
+        pytest.approx((1.0 + (2.0 / 3.0) ** 3) / 2.0, rel=1e-12),
+        "exact",
+    )

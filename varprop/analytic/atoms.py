@@ -69,9 +69,11 @@ def zero_atom(
         return Atom(none, 1.0, False)
     if weights.family == "rademacher":
         return Atom(none, 0.5, False) if x is None else _of_signs(weights, biases, own, x, log_scale)
+    # Of a column's zeros the number is whole, so that their share is not the sparsity asked for: E w² says it.
+    zero = 1.0 - weights.variance / weights["std"] ** 2
     if x is None:
-        return Atom(none, weights["sparsity"] * own, own == 0.0)
-    probability = weights["sparsity"] ** np.count_nonzero(x, axis=0) * own
+        return Atom(none, zero * own, own == 0.0)
+    probability = zero ** np.count_nonzero(x, axis=0) * own
     return Atom(probability, float(probability.max()), True)
 
 
