@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from varprop.activations import activation
 from varprop.analytic.graph_rows import Back, backward_rows, forward_rows
 from varprop.analytic.rules import BACKWARD, FORWARD
 from varprop.analytic.rules.signal import Array, Facts, Signal, reasons, worst
@@ -19,6 +20,7 @@ from varprop.spec.graph import INPUT, UNSEEN, Graph, Node
 
 _BACK_EXACT = frozenset(("linear", "convolution", "reshape", "scale", "shift", "dropout", "activation"))
 _BACK_ISOTROPIC = frozenset(("batch_norm", "layer_norm", "rms_norm", "group_norm", "slice"))
+_WEIGHTED = frozenset(("linear", "convolution", "transposed_convolution"))
 _COPIED = "branches whose weights are copies of one another"
 
 
@@ -149,6 +151,12 @@ def _send(
     order, why = here.order, here.why
     if node.op in _BACK_ISOTROPIC:
         order, why = worst(order, "approximate"), reasons(why, "the gradient taken as isotropic")
+    elif (
+        node.op == "activation" and given and given[0] is not None and given[0][0].tail and not _linear(node)
+    ):
+        order, why = worst(order, "approximate"), reasons(why, given[0][0].tail)
+    elif _left_out(node, facts):
+        order, why = worst(order, "approximate"), reasons(why, "the mean of the weights left out")
     elif node.op not in _BACK_EXACT or not exact or (node.op == "activation" and not _even(node, given)):
         order = worst(order, "infinite")
     for position, index in enumerate(node.sources):
@@ -163,6 +171,16 @@ def _send(
             yield index, None
         else:
             yield index, Back(_laid(square, inputs[position]), order, why)
+
+
+def _linear(node: Node) -> bool:
+    slopes = activation(node.attributes["activation"]).slopes
+    return slopes is not None and slopes[0] == slopes[1]
+
+
+def _left_out(node: Node, facts: Facts) -> bool:
+    weight = facts.of(node, "weight") if node.op in _WEIGHTED else None
+    return weight is not None and weight.mean != 0.0
 
 
 def _measured(node: Node, facts: Facts) -> Signal | None:
@@ -194,8 +212,6 @@ def _measured_gradient(node: Node, facts: Facts) -> float | None:
 
 
 def _even(node: Node, given: list[tuple[Signal, str] | None]) -> bool:
-    from varprop.activations import activation
-
     entry = given[0] if given else None
     return (
         activation(node.attributes["activation"]).slopes is not None and entry is not None and entry[0].fresh

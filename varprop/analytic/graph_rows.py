@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from varprop.analytic.rules.pointwise import probabilities
-from varprop.analytic.rules.signal import Array, Facts, Signal, worst
+from varprop.analytic.rules.signal import Array, Facts, Signal, reasons, worst
 from varprop.spec.graph import INPUT, Graph, Node
 
 
@@ -48,11 +48,11 @@ def forward_rows(
             )
             if signal.data is not None:
                 order = worst(signal.order, signal.spread_order)
-                yield _row(node, "data_variance", signal.data, order, signal.why)
+                yield _row(node, "data_variance", signal.data, order, reasons(signal.why, signal.spread_why))
         elif node.sources[0] in signals:
             before = signals[node.sources[0]][0]
             for name, (value, order) in probabilities(node, before, share).items():
-                yield _row(node, name, value, order, signal.why)
+                yield _row(node, name, value, order, reasons(signal.why, before.tail))
 
 
 def backward_rows(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from varprop._validation import InputError
 from varprop.adapters.recording import InputMoments, Recording
 from varprop.analytic.rules.signal import Facts, ParameterFact, Signal
 from varprop.initializers import initializer
@@ -59,7 +60,9 @@ def _moments(recording: Recording, index: int, own: str) -> ParameterFact:
         fan_in, fan_out = facts.get((index, partner, "fan_in")), facts.get((index, partner, "fan_out"))
     if law and "(" not in law and fan_in and fan_out:
         named = initializer(law).law(max(round(fan_in), 1), max(round(fan_out), 1))
-        return ParameterFact(named.mean, named.second_moment)
+        return ParameterFact(
+            named.mean, named.second_moment, named.gaussian or named.deterministic, named.symmetric
+        )
     means = np.asarray(recording.values[index, own, "parameter_mean"])
     stds = np.asarray(recording.values[index, own, "parameter_std"])
     mean, second = float(means.mean()), float(np.mean(stds**2 + means**2))
@@ -68,7 +71,19 @@ def _moments(recording: Recording, index: int, own: str) -> ParameterFact:
     centred = (
         mean**2 <= 16 * second / max(count, 1) and law not in ("ones",) and not law.startswith("constant")
     )
-    return ParameterFact(0.0 if centred else mean, second)
+    gaussian, symmetric = _shape(law, float(np.max(stds)) == 0.0, centred)
+    return ParameterFact(0.0 if centred else mean, second, gaussian, symmetric)
+
+
+def _shape(law: str, single: bool, centred: bool) -> tuple[bool, bool]:
+    """Whether a law is normal (or one value), and whether it is symmetric, as far as its spelling says so."""
+    if single:
+        return True, centred
+    try:
+        named = initializer(law).law(1, 1) if law else None
+    except InputError:
+        named = None
+    return (named.gaussian, named.symmetric) if named is not None else (False, False)
 
 
 def _entries(recording: Recording, index: int, own: str) -> int:

@@ -46,6 +46,8 @@ def add(node: Node, inputs: list[Signal], facts: Facts) -> Signal | None:
         mean_order=worst(first.mean_order, second_input.mean_order),
         spread_order=worst(first.spread_order, second_input.spread_order),
         why=reasons(first.why, second_input.why),
+        spread_why=reasons(first.spread_why, second_input.spread_why),
+        tail=reasons(first.tail, second_input.tail),
     )
 
 
@@ -66,6 +68,7 @@ def concatenate(node: Node, inputs: list[Signal], facts: Facts) -> Signal | None
     weights /= weights.sum()
     levels = [before.second for before in flat]
     alike = all(np.allclose(level, levels[0], rtol=1e-2, atol=0) for level in levels)
+    same = all(np.allclose(level, levels[0], rtol=1e-9, atol=0) for level in levels)
     second = sum((w * level for w, level in zip(weights, levels, strict=True)), np.zeros_like(levels[0]))
     sites = inputs[0].sites
     spread_over = (
@@ -82,6 +85,9 @@ def concatenate(node: Node, inputs: list[Signal], facts: Facts) -> Signal | None
         order=worst(*(before.order for before in inputs)),
         mean_order=worst(*(before.mean_order for before in inputs)),
         why=reasons(*(before.why for before in inputs)),
+        tail=reasons(
+            *(before.tail for before in inputs), "" if same else "parts of different variance taken as one"
+        ),
     )
 
 

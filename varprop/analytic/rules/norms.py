@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from varprop.analytic.rules.signal import Array, Facts, ParameterFact, Signal, uniform
+from varprop.analytic.rules.signal import Array, Facts, ParameterFact, Signal, reasons, uniform
 from varprop.spec.graph import Node
 
 _COST = 1.2
@@ -25,6 +25,7 @@ the second bracket,
 mu: the expectation in the first).
 """
 _EPS = "one variance in place of each one's own beside eps"
+_RANDOM = "random scales taken as one number"
 _UNIT, _NONE = ParameterFact(1.0, 1.0), ParameterFact(0.0, 0.0)
 
 
@@ -42,6 +43,7 @@ def batch_norm(node: Node, inputs: list[Signal], facts: Facts) -> Signal | None:
             mean=before.mean * np.sqrt(square) * gamma.mean + beta.mean,
             data=None if before.data is None else before.data * factor,
             spread=None if before.spread is None else before.spread * factor,
+            tail=before.tail if _fixed(gamma) and _fixed(beta) else reasons(before.tail, _RANDOM),
         )
     variance = _spread(node, before, facts)
     if variance is None:
@@ -127,6 +129,10 @@ def group_norm_back(node: Node, gradient: Array, inputs: list[Signal], facts: Fa
 
 def _affine(node: Node, facts: Facts) -> tuple[ParameterFact, ParameterFact]:
     return facts.of(node, "weight") or _UNIT, facts.of(node, "bias") or _NONE
+
+
+def _fixed(fact: ParameterFact) -> bool:
+    return fact.variance <= 1e-12 * fact.second_moment
 
 
 def _spread(node: Node, before: Signal, facts: Facts) -> float | None:

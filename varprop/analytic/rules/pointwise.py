@@ -24,13 +24,17 @@ def activate(node: Node, inputs: list[Signal], facts: Facts) -> Signal | None:
     homogeneous = phi.slopes is not None and before.fresh
     if not homogeneous and not before.gaussian:
         return None
+    linear = phi.slopes is not None and phi.slopes[0] == phi.slopes[1]
+    # Where the fan-in is large an entry is Gaussian unless something adds a law of its own.
+    limit = "approximate" if before.tail else "infinite"
     if phi.slopes is not None and homogeneous:
         second = before.second * (phi.slopes[0] ** 2 + phi.slopes[1] ** 2) / 2
         order = before.order
     else:
         second = _moments(phi, before, "second_moment")
-        order = worst(before.order, "infinite")
-    linear = phi.slopes is not None and phi.slopes[0] == phi.slopes[1]
+        order = worst(before.order, limit)
+    angle = "" if linear or before.data is None else _ANGLE
+    wide = before.tail or _WIDE
     mean = before.mean * phi.slopes[0] if linear and phi.slopes else _moments(phi, before, "mean")
     return Signal(
         second,
@@ -40,9 +44,10 @@ def activate(node: Node, inputs: list[Signal], facts: Facts) -> Signal | None:
         spread=_spread(phi, before, second),
         fresh=before.fresh and linear,
         order=order,
-        mean_order=worst(before.mean_order, order, "infinite"),
-        spread_order=worst(before.spread_order, "infinite"),
-        why=reasons(before.why, "" if order == before.order else _WIDE),
+        mean_order=worst(before.mean_order, order, before.mean_order if linear else limit),
+        spread_order=worst(before.spread_order, before.spread_order if linear else "approximate"),
+        why=reasons(before.why, wide if order != before.order or (before.tail and not linear) else ""),
+        spread_why=reasons(before.spread_why, angle),
     )
 
 
@@ -67,7 +72,7 @@ def probabilities(node: Node, before: Signal, share: float) -> dict[str, tuple[f
         return {}
     variance = np.maximum(before.second - before.mean**2, 0.0)
     even = phi.slopes is not None and before.fresh
-    order = worst(before.order, "infinite")
+    order = worst(before.order, "approximate" if before.tail else "infinite")
     found = {
         "saturated_fraction": (
             float(np.mean(phi.saturation(share).probability(before.mean, variance))),

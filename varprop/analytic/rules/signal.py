@@ -38,6 +38,10 @@ class Signal:
         How exact `second` is; `mean_order` and `spread_order` say so for the others.
     why : str
         The assumption that makes it inexact.
+    spread_why : str
+        The assumption that makes `data` and `spread` inexact.
+    tail : str
+        Why an entry is not one Gaussian however large the fan-in: what a nonlinear function makes of it is approximate.
     """
 
     second: Array
@@ -51,6 +55,8 @@ class Signal:
     mean_order: str = "exact"
     spread_order: str = "exact"
     why: str = ""
+    spread_why: str = ""
+    tail: str = ""
 
     @property
     def level(self) -> float:
@@ -75,10 +81,19 @@ class Signal:
 
 @dataclass(frozen=True)
 class ParameterFact:
-    """Moments of the entries of one parameter, from its law where that has a name, else as drawn."""
+    """Moments of the entries of one parameter, from its law where that has a name, else as drawn.
+
+    Attributes
+    ----------
+    mean, second_moment : float
+    gaussian, symmetric : bool
+        Whether the law is known to be normal, or a single value; and to be symmetric about 0.
+    """
 
     mean: float
     second_moment: float
+    gaussian: bool = True
+    symmetric: bool = True
 
     @property
     def variance(self) -> float:

@@ -21,6 +21,9 @@ from varprop.spec.graph import Node
 _NONE = ParameterFact(0.0, 0.0)
 _ZERO_MEAN = 1e-3
 """Share of the squared weight mean in the second moment above which the mean cannot be left out."""
+_MEAN = "the mean of the weights left out"
+_OTHER = "the law of the biases taken as Gaussian"
+_ALIKE = "sites taken as alike"
 
 
 def linear(node: Node, inputs: list[Signal], facts: Facts) -> Signal | None:
@@ -29,9 +32,11 @@ def linear(node: Node, inputs: list[Signal], facts: Facts) -> Signal | None:
     if weight is None or len(inputs) != 1:
         return None
     before = inputs[0].flat()
-    return _weighted(
+    found = _weighted(
         node, before, before.second * (before.shape[-1] * weight.variance), before.shape[-1], facts
     )
+    whole = len(inputs[0].shape) == 2  # flattened before: every unit sees all sites
+    return found if whole else replace(found, tail=reasons(found.tail, _sites_alike(inputs[0])))
 
 
 def linear_back(node: Node, gradient: Array, inputs: list[Signal], facts: Facts) -> Array | None:
@@ -52,7 +57,10 @@ def convolution(node: Node, inputs: list[Signal], facts: Facts) -> Signal | None
     # The share of a full window that is inside, for the variances that are not followed by site.
     inside = float(summed.mean()) / (np.prod(at["kernel"]) * before.level) if before.level else 1.0
     found = _weighted(node, before, second, channels * np.prod(at["kernel"]) * inside, facts)
-    return replace(found, why="" if at["zero_padding"] else reasons(found.why, "padding taken as circular"))
+    if at["zero_padding"] or not _sites_alike(before):
+        return found  # Whatever pads a uniform signal without zeros is uniform too.
+    why = reasons(found.why, "padding taken as circular")
+    return replace(found, order="approximate", spread_order="approximate", why=why)
 
 
 def convolution_back(node: Node, gradient: Array, inputs: list[Signal], facts: Facts) -> Array | None:
@@ -147,13 +155,16 @@ def _with_sites(before: Signal) -> Signal:
         second=np.broadcast_to(before.flat().second.reshape(grown), whole).copy(),
         mean=np.broadcast_to(before.flat().mean.reshape(grown), whole).copy(),
         order="approximate",
-        why=reasons(before.why, "sites taken as alike"),
+        why=reasons(before.why, _ALIKE),
     )
 
 
 def _weighted(node: Node, before: Signal, second: Array, fan_in: float, facts: Facts) -> Signal:
     weight, bias = facts.of(node, "weight") or _NONE, facts.of(node, "bias") or _NONE
     gain = fan_in * weight.variance
+    shared = "shared weights taken as fresh" if node.call > 1 else ""
+    mean = _MEAN if weight.mean != 0.0 else ""
+    other = _OTHER if bias.variance > 0.0 and not bias.gaussian else ""
     return Signal(
         second + bias.second_moment,
         np.zeros_like(second) + bias.mean,
@@ -161,9 +172,18 @@ def _weighted(node: Node, before: Signal, second: Array, fan_in: float, facts: F
         # A bias is common to all examples and sites: it adds to the second moment, not to these variances.
         data=None if before.data is None else before.data * gain,
         spread=None if before.spread is None else before.spread * gain,
-        fresh=bias.mean == 0.0,
+        fresh=bias.mean == 0.0 and (bias.symmetric or bias.variance == 0.0),
         gaussian=True,
-        order=worst("exact", before.order, "approximate" if node.call > 1 else "exact"),
+        order=worst("exact", before.order, "approximate" if shared or mean else "exact"),
+        mean_order="approximate" if mean else "exact",
         spread_order=worst(before.spread_order, "exact" if not before.sites else "approximate"),
-        why=reasons(before.why, "shared weights taken as fresh" if node.call > 1 else ""),
+        why=reasons(before.why, shared, mean),
+        spread_why=before.spread_why,
+        tail=other,
     )
+
+
+def _sites_alike(before: Signal) -> str:
+    """Say so where positions of different variance are given one: what a nonlinear function makes of it is not."""
+    mean = before.flat().second.reshape(-1, *(1,) * len(before.sites))
+    return "" if np.allclose(before.second, mean, rtol=1e-9, atol=0.0) else _ALIKE
