@@ -338,10 +338,11 @@ class _Reader:
         if hasattr(thing, "_original_parameters") and type(thing).__module__.startswith("scipy.stats"):
             self._all("distribution", (type(thing), thing._original_parameters))
             return
-        frozen = getattr(thing, "dist", None)
-        if frozen is not None and type(thing).__module__.startswith("scipy.stats"):
-            constructed = frozen._updated_ctor_param() if hasattr(frozen, "_updated_ctor_param") else {}
-            self._all("distribution", (type(frozen), constructed, thing.args, thing.kwds))
+        kind = getattr(thing, "dist", thing)
+        if hasattr(kind, "_updated_ctor_param") and type(thing).__module__.startswith("scipy.stats"):
+            # Beside these there are caches and a generator of its own, which is not used.
+            held = [getattr(thing, name, None) for name in ("args", "kwds", "xk", "pk")]
+            self._all("distribution", (type(thing), type(kind), kind._updated_ctor_param(), held))
             return
         state = states.state_of(thing)
         if state is None:

@@ -7,19 +7,24 @@ import functools
 import inspect
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from varprop._code import import_named
 from varprop._identity import identity
 from varprop._registry import Registry, Value, spell
 from varprop._validation import InputError, check_integer, check_one_of, described, show
+from varprop.initializers.drawn import Drawn
 from varprop.initializers.laws import Law, check_size
+from varprop.initializers.own import is_law, law_name, own_law
 from varprop.initializers.sampling import sample_law
 
-Rule = Callable[..., Law]
+Rule = Callable[..., Any]
+"""From (fan_in, fan_out) to a law."""
+R = TypeVar("R", bound=Callable[..., Law])
 Fan = int | None
 """Number of inputs or outputs of a layer; None where unknown."""
 LARGEST_FAN = 2**53
@@ -41,7 +46,7 @@ class Initializer:
     name : str
         Canonical spelling, e.g. ``"he_normal"`` or ``"normal(std=0.01)"``; default arguments are left out.
     rule : callable
-        ``rule(fan_in, fan_out) -> Law``.
+        ``rule(fan_in, fan_out)`` returns a `Law`, or any law of your own as `initializer` takes it.
     preserves, suits, source : str
         What the law keeps constant between layers, the activations it is meant for, where it is stated.
     biases : str or None
@@ -93,7 +98,7 @@ class Initializer:
 
     def parts(self) -> tuple[object, ...]:
         """Return what it was made from."""
-        return self.rule, self
+        return getattr(self.rule, "law", self.rule), self
 
     def check_unchanged(self) -> None:
         """Raise `InputError` if its law is another than when the initializer was made."""
@@ -136,7 +141,8 @@ class Initializer:
         InputError
             For a fan below 1, or an unknown one that the law needs.
         """
-        return self.rule(_check_fan("fan_in", fan_in), _check_fan("fan_out", fan_out))
+        fans = _check_fan("fan_in", fan_in), _check_fan("fan_out", fan_out)
+        return self.rule(*fans) if self.registered else _checked_law(self, *fans)
 
     def mean(self, fan_in: int | None, fan_out: int | None) -> float:
         """Return the mean of one entry."""
@@ -198,21 +204,62 @@ class Initializer:
         return self.name
 
 
+@functools.lru_cache(maxsize=256)
+def _checked_law(made: Initializer, fan_in: int | None, fan_out: int | None) -> Law:
+    """Return the law of an initializer of the user's own, checked once against what it draws."""
+    try:
+        given = made.rule(fan_in, fan_out)
+    except (InputError, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # whatever a stranger's rule raises is one clear line
+        problem = described(f"{show(made.name)} raising {type(error).__name__}: {show(str(error))}")
+        raise InputError("initializer", problem, "a rule of (fan_in, fan_out) that returns a law") from error
+    law = own_law(given, made.name)
+    if type(made).sample is Initializer.sample:
+        return law
+    # A class that overrides `sample` draws in its own way, whatever family its rule names.
+    own = Drawn(_OwnMethod(made, fan_in, fan_out), made.name)
+    return own_law(
+        replace(law, family=f"own {law.family}", gaussian=False, parameters=(), sampler=own), made.name
+    )
+
+
+@dataclass(frozen=True)
+class _OwnMethod:
+    """The `sample` of a class derived from `Initializer`, for stated fans."""
+
+    made: Initializer
+    fan_in: int | None
+    fan_out: int | None
+
+    def __call__(self, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
+        return self.made.sample(shape, rng=rng, fan_in=self.fan_in, fan_out=self.fan_out)
+
+
+@dataclass(frozen=True)
+class Always:
+    """The rule of a law that does not depend on the fans."""
+
+    law: Any
+
+    def __call__(self, fan_in: Fan, fan_out: Fan) -> Any:
+        """Return the law."""
+        return self.law
+
+
 registry: Registry[Initializer] = Registry("initializer")
 examples: dict[str, str] = {}
 """From each canonical name to a spelling with its required arguments filled in, for tables and tests."""
 
 
-def register(
-    name: str, *aliases: str, example: str | None = None, **facts: str | None
-) -> Callable[[Rule], Rule]:
+def register(name: str, *aliases: str, example: str | None = None, **facts: str | None) -> Callable[[R], R]:
     """Enter the decorated ``rule(fan_in, fan_out, **arguments) -> Law`` under `name` and `aliases`.
 
     The arguments after the fans become the allowed keys of the spelling. A spelling is checked when it is
     read, by trying the rule, and its name is made canonical: arguments in order, defaults left out.
     """
 
-    def enter(rule: Rule) -> Rule:
+    def enter(rule: R) -> R:
         listed = list(inspect.signature(rule).parameters.values())[2:]
         reals = {p.name for p in listed if p.annotation == "float"}
 
@@ -236,20 +283,24 @@ def register(
     return enter
 
 
-def initializer(spec: str | Initializer, field: str = "weights") -> Initializer:
-    """Return the initializer that `spec` names.
+def initializer(spec: Any, field: str = "weights") -> Initializer:
+    """Return the initializer that `spec` names or is.
 
     Parameters
     ----------
-    spec : str or Initializer
-        A spelling ``name`` or ``name(key=value, …)``; an `Initializer` is returned as it is.
+    spec : str, Initializer, or a law of your own
+        A spelling ``name`` or ``name(key=value, …)``; ``"package.module:name"`` of an initializer or a law; an
+        `Initializer`, returned as it is; or a law: a `Law`, a frozen distribution of scipy.stats, any object with
+        ``sample(shape, rng=rng)``, `mean` and `variance` (see `varprop.initializers.own`). A law that depends on the
+        fans is an `Initializer` with a rule.
     field : str
         What to call it in an error message.
 
     Raises
     ------
     InputError
-        Unknown name or key (with the close match), or a value the initializer refuses.
+        Unknown name or key (with the close match), a value the initializer refuses, or a law whose values do not
+        have the moments it states.
 
     Examples
     --------
@@ -257,12 +308,35 @@ def initializer(spec: str | Initializer, field: str = "weights") -> Initializer:
     'glorot_uniform'
     >>> initializer("keras.truncated_normal(stddev=1)").variance(None, None)  # not corrected for the cut
     0.7737413...
+    >>> import scipy.stats
+    >>> student = initializer(scipy.stats.t(5, scale=0.1))
+    >>> student.name, round(student.variance(None, None), 6), round(student.excess_kurtosis(None, None), 6)
+    ('scipy.stats:t(5, scale=0.1)', 0.016667, 6.0)
     """
     if isinstance(spec, Initializer):
         return spec
-    if not isinstance(spec, str):
-        raise InputError(field, spec, "the name of an initializer")
-    return registry.make(spec, field)
+    if isinstance(spec, str) and ":" in spec:
+        found = import_named(spec, field)
+        if isinstance(found, Initializer):
+            return found
+        if not is_law(found):
+            raise InputError(field, spec, "an Initializer, or an object with sample, mean and variance")
+        return _own(found, spec, field)
+    if isinstance(spec, str):
+        return registry.make(spec, field)
+    if is_law(spec):
+        return _own(spec, law_name(spec), field)
+    allowed = "the name of an initializer, an Initializer, or an object with sample, mean and variance"
+    raise InputError(field, spec, allowed)
+
+
+def _own(law: Any, name: str, field: str) -> Initializer:
+    made = Initializer(name, Always(law))
+    try:
+        made.law(None, None)
+    except InputError as error:
+        raise error.under(field) from None
+    return made
 
 
 def bias_of(weights: Initializer) -> Initializer | None:

@@ -12,10 +12,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from varprop._validation import InputError, check_integer, check_real, described
+from varprop.initializers.drawn import Draw, Drawn
 from varprop.initializers.truncation import truncated_moments
 
 SPREAD_AT_TWO = 0.87962566103423978
 """Standard deviation of N(0,1) truncated at ±2, as Keras, TensorFlow and JAX write it."""
+
+
+FAMILIES = frozenset(
+    ("constant", "normal", "uniform", "truncated_normal", "rademacher", "sparse", "sparse_columns", "identity",
+     "orthogonal")
+)  # fmt: skip
+"""The families that `varprop.initializers.sampling` knows how to draw."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +39,7 @@ class Law:
     variance : float
         Variance over draws of one entry, at least 0; 0 for everything deterministic.
     excess_kurtosis : float
-        Fourth cumulant over squared variance (0 for a normal law). 0 where the variance is 0: the fourth
+        Fourth cumulant over squared variance (0 for a normal law); infinite too where it is not known. 0 where the variance is 0: the fourth
         cumulant vanishes there too, and formulas that weigh the kurtosis by the variance stay right.
     iid : bool
         Entries are independent and identically distributed.
@@ -45,6 +53,8 @@ class Law:
         The law of an entry has a density (no value has positive probability).
     parameters : tuple of (str, float)
         What a sampler of this family needs; ``law["std"]`` reads one.
+    sampler : callable or None
+        For a law of your own: ``sampler(shape, rng)`` returns entries. None for the families of this package.
 
     Examples
     --------
@@ -63,9 +73,23 @@ class Law:
     deterministic: bool
     continuous: bool
     parameters: tuple[tuple[str, float], ...] = ()
+    sampler: Draw | None = None
+
+    def __post_init__(self) -> None:
+        if self.sampler is None:
+            return
+        if self.family in FAMILIES:
+            raise InputError("law.family", self.family, "another name for a law with a sampler of its own")
+        if not isinstance(self.sampler, Drawn):
+            object.__setattr__(self, "sampler", Drawn(self.sampler, self.family))
 
     def __getitem__(self, key: str) -> float:
         return dict(self.parameters)[key]
+
+    @property
+    def own(self) -> Drawn | None:
+        """The sampler of a law of the user's own, None for the families of this package."""
+        return self.sampler if isinstance(self.sampler, Drawn) else None
 
     @property
     def std(self) -> float:
@@ -219,13 +243,15 @@ def _independent(
     family: str, centre: float, variance: float, kurtosis: float, gaussian: bool = False, **parameters: float
 ) -> Law:
     """Law of independent entries with a density that is symmetric about `centre`."""
-    flags = {"iid": True, "gaussian": gaussian, "deterministic": False, "continuous": True}
     return Law(
         family,
         centre,
         variance,
         kurtosis,
+        iid=True,
+        gaussian=gaussian,
         symmetric=centre == 0.0,
+        deterministic=False,
+        continuous=True,
         parameters=tuple(parameters.items()),
-        **flags,
     )

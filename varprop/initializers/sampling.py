@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from varprop._validation import InputError, described
-from varprop.initializers.laws import Law
+from varprop.initializers.laws import FAMILIES, Law
 
 Array = NDArray[Any]
 Sampler = Callable[[Law, tuple[int, ...], np.random.Generator, Any], Array]
@@ -23,6 +23,10 @@ _CHUNK = 1 << 14
 
 def sample_law(law: Law, shape: tuple[int, ...], rng: np.random.Generator, dtype: Any) -> Array:
     """Draw an array of `shape`; its last two axes are (fan_out, fan_in) for laws of whole matrices."""
+    if law.own is not None:
+        return law.own(shape, rng).astype(dtype, copy=False)
+    if law.family not in FAMILIES:
+        raise InputError("law.family", law.family, "a family of this package, or a law with a sampler")
     if law.family in _MATRIX and len(shape) < 2:
         raise InputError("shape", described(str(shape)), f"a matrix for the {law.family} law")
     return (_ENTRY | _MATRIX)[law.family](law, shape, rng, np.dtype(dtype))

@@ -23,15 +23,18 @@ def with_gain(law: Law, gain: float) -> Law:
     ------
     InputError
         If the product leaves the range in which squares can be held.
-    KeyError
-        If the law has a parameter of which it is not known how it scales.
     """
     if gain == 1.0:
         return law
     check_size("gain", gain * max(law.std, abs(law.mean)))
+    # The parameters of a law of the user's own mean nothing here; its sampler is scaled instead.
+    powers = _POWERS if law.own is None else {}
     return replace(
         law,
         mean=gain * law.mean,
         variance=gain**2 * law.variance,
-        parameters=tuple((name, value * gain ** _POWERS[name]) for name, value in law.parameters),
+        parameters=tuple(
+            (name, value * gain ** powers[name]) for name, value in law.parameters if name in powers
+        ),
+        sampler=None if law.own is None else law.own.scaled(gain),
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from varprop._validation import InputError, check_real, described
+from varprop._validation import InputError, check_real
 from varprop.activations import Activation, activation
 from varprop.initializers import Initializer, Law, bias_of, initializer
 from varprop.spec._gains import with_gain
@@ -27,8 +27,9 @@ class Layer:
         Number of units, its fan_out.
     activation : str, Activation or callable
         A spelling such as ``"leaky_relu(slope=0.2)"``, or an activation.
-    weights, biases : str or Initializer
-        Spellings such as ``"he_normal"``. Without `biases`, weights that name a whole layer
+    weights, biases : str, Initializer or a law of your own
+        Spellings such as ``"he_normal"``, or what else `varprop.initializer` takes, for instance
+        ``scipy.stats.t(5, scale=0.1)``. Without `biases`, weights that name a whole layer
         (``torch.linear_default``) bring their bias law; the others have zero biases.
     gain : float
         Factor on every weight, more than 0; it leaves the biases alone.
@@ -55,12 +56,12 @@ class Layer:
         self,
         width: int,
         activation: str | Activation | Callable[[Any], Any] = "linear",
-        weights: str | Initializer = "glorot_normal",
-        biases: str | Initializer | None = None,
+        weights: Any = "glorot_normal",
+        biases: Any = None,
         gain: float = 1.0,
     ) -> None:
-        own_weights = _initializer(weights, "weights")
-        own_biases = _initializer(biases, "biases") if biases is not None else bias_of(own_weights)
+        own_weights = initializer(weights, "weights")
+        own_biases = initializer(biases, "biases") if biases is not None else bias_of(own_weights)
         fields = {
             "width": check_width("width", width),
             "activation": _activation(activation),
@@ -134,9 +135,3 @@ def _activation(given: Any) -> Activation:
     if not (isinstance(given, str | Activation) or callable(given)):
         raise InputError("activation", given, "a name, an Activation or a function")
     return activation(given)
-
-
-def _initializer(given: Any, field: str) -> Initializer:
-    if not isinstance(given, str | Initializer):
-        raise InputError(field, described(type(given).__name__), "a name or an Initializer")
-    return initializer(given, field=field)

@@ -12,7 +12,6 @@ from typing import Any
 from varprop._registry import parse_spelling
 from varprop._validation import InputError, close_match
 from varprop.activations import Activation
-from varprop.initializers import Initializer
 from varprop.spec.heads import Head
 from varprop.spec.inputs import Input
 from varprop.spec.layers import Layer
@@ -24,8 +23,8 @@ from varprop.spec.widths import Widths, parse_widths
 def mlp(
     widths: Widths,
     activation: str | Activation | Callable[[Any], Any] = "tanh",
-    weights: str | Initializer = "glorot_normal",
-    biases: str | Initializer | None = None,
+    weights: Any = "glorot_normal",
+    biases: Any = None,
     input: Input | str | None = None,
     *,
     output_activation: str | Activation | Callable[[Any], Any] = "linear",
@@ -42,9 +41,9 @@ def mlp(
         Widths of the weight layers in order, the input not counted: ``"500x10,10"``, ``[30, 10]``, ``1``.
     activation : str, Activation or callable
         Of all layers but the last.
-    weights, biases : str or Initializer
-        Of all layers. Without `biases`: zeros, or the bias law that belongs to the weights
-        (``torch.linear_default``).
+    weights, biases : str, Initializer or a law of your own
+        Of all layers: whatever `varprop.initializer` takes. Without `biases`: zeros, or the bias law that belongs
+        to the weights (``torch.linear_default``).
     input : Input or str, optional
         By default `half_on` of the first layer's width, which makes that layer square; of 1000 for a network
         of one layer. Text is read by `parse_input`.

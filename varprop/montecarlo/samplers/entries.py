@@ -25,6 +25,8 @@ def draw_weights(step: Step, draws: int, noise: Noise) -> Array:
     fast = _fast(step.weight, shape, noise)
     if fast is not None:
         return fast
+    if step.weight.own is not None:
+        return step.weight.own(shape, noise.rng).astype(noise.dtype, copy=False)
     return step.layer.sample_weights(
         step.fan_in, step.fan_out, rng=noise.rng, draws=draws, dtype=np.float32
     ).astype(noise.dtype, copy=False)
@@ -32,7 +34,10 @@ def draw_weights(step: Step, draws: int, noise: Noise) -> Array:
 
 def draw_biases(step: Step, draws: int, noise: Noise) -> Array:
     """Return the random part of the biases (without the law's mean), shape (draws, fan_out)."""
-    fast = _fast(step.bias, (draws, step.fan_out), noise)
+    shape = (draws, step.fan_out)
+    if step.bias.own is not None:
+        return (step.bias.own(shape, noise.rng) - step.bias.mean).astype(noise.dtype, copy=False)
+    fast = _fast(step.bias, shape, noise)
     if fast is None:
         drawn = step.layer.sample_biases(
             step.fan_in, step.fan_out, rng=noise.rng, draws=draws, dtype=np.float32
