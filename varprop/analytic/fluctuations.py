@@ -24,6 +24,7 @@ of the gradient itself has the logarithm (mean) + (variance)/2 to this order.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -120,7 +121,7 @@ def _next(state: LayerState, below: Fluctuation | None) -> Fluctuation:
     return Fluctuation(
         through * (answer.square2 * below.shift + answer.square4 * below.second),
         np.square(through) * (np.square(answer.square2) * below.spread + answer.scatter / n),
-        np.square(through) * state.weights.excess_kurtosis * answer.fourth / n,
+        np.square(through) * state.weights.finite_kurtosis * answer.fourth / n,
         through,
         responses(state),
         below.reason or _failing(state),
@@ -141,6 +142,8 @@ def _failing(state: LayerState) -> str:
     law = state.weights
     if law.second_moment > 0.0 and not (law.iid or law.family == "sparse_columns"):
         return f"no 1/n correction for {law.family} weights"
+    if law.excess_kurtosis == math.inf:
+        return "no 1/n correction for weights whose fourth moment is infinite or not known"
     return "" if law.symmetric else "no 1/n correction for weights with a skewed law"
 
 
@@ -191,7 +194,7 @@ def _pass(state: LayerState, here: Fluctuation, above: _Pending) -> _Pending:
     a, n = here.answer, state.width
     noise = a.slope_scatter / n
     turned = (above.aligned - 1.0) * a.joint / n
-    tail = above.state.weights.excess_kurtosis * a.joint * above.here.through * above.slope2 / n
+    tail = above.state.weights.finite_kurtosis * a.joint * above.here.through * above.slope2 / n
     half = 0.5 * (np.square(a.slope2) * here.spread + noise)
     moved = a.slope2 * here.shift + a.slope4 * here.second - half
     log_mean = above.log_mean + moved + np.log1p(np.maximum(turned + tail, -0.9))
@@ -213,7 +216,7 @@ def _pass(state: LayerState, here: Fluctuation, above: _Pending) -> _Pending:
 def _corrections(state: LayerState, here: Fluctuation, total: _Pending, inner: bool) -> GradientFluctuation:
     variance = np.square(total.pull) * here.spread + total.noise
     preactivation = total.log_mean + 0.5 * variance
-    tail = state.weights.excess_kurtosis * here.through * total.slope2
+    tail = state.weights.finite_kurtosis * here.through * total.slope2
     turned = ((total.aligned - 1.0) + tail) / state.fan_in
     arriving = preactivation + np.log1p(np.maximum(turned, -0.9))
     # The mean square of what arrives fluctuates with the part of the variance that comes through the weights.

@@ -132,14 +132,20 @@ def _random_layer(
         first=isinstance(below, Known),
         no_atoms=atom.exact and atom.largest == 0.0,
         shape_reason=arrived.shape_reason,
-        reasons=arrived.reasons,
+        reasons=(*arrived.reasons, *_unknown_bias(number, biases)),
     )
+
+
+def _unknown_bias(number: int, biases: Law) -> tuple[str, ...]:
+    """Say that the bias enters by its mean and variance alone, where nothing else is known of its law."""
+    known = mixture_is_exact(biases)
+    return () if known else (f"the {biases.family} biases of layer {number} are taken as Gaussian",)
 
 
 def _unit_law(arrived: _Arrived, biases: Law, phi: Activation) -> UnitLaw:
     mean, log_variance, kurtosis = arrived.mean, arrived.log_variance, arrived.kurtosis
-    if biases.deterministic or biases.gaussian:
-        added = biases.variance if biases.gaussian else 0.0
+    if biases.deterministic or biases.gaussian or not mixture_is_exact(biases):
+        added = 0.0 if biases.deterministic else biases.variance
         with np.errstate(divide="ignore"):
             total = np.logaddexp(log_variance, np.log(added))
         share = np.where(np.isneginf(log_variance), 0.0, np.exp(2.0 * (log_variance - _finite(total))))
@@ -169,7 +175,7 @@ def _from_known(weights: Law, biases: Law, below: Known) -> _Arrived:
     share = np.ones_like(total)
     if weights.family != "orthogonal":
         share = np.square(squares).sum(axis=0) / np.square(np.where(total == 0.0, 1.0, total))
-    kurtosis = weights.excess_kurtosis * np.where(total == 0.0, 0.0, share)
+    kurtosis = weights.finite_kurtosis * np.where(total == 0.0, 0.0, share)
     gaussian = weights.gaussian or weights.deterministic
     exact = Exact(
         mean=True,

@@ -219,9 +219,10 @@ def _checked_law(made: Initializer, fan_in: int | None, fan_out: int | None) -> 
         return law
     # A class that overrides `sample` draws in its own way, whatever family its rule names.
     own = Drawn(_OwnMethod(made, fan_in, fan_out), made.name)
-    return own_law(
-        replace(law, family=f"own {law.family}", gaussian=False, parameters=(), sampler=own), made.name
+    own_family = replace(
+        law, family=f"own {law.family}", gaussian=False, continuous=False, parameters=(), sampler=own
     )
+    return own_law(own_family, made.name)
 
 
 @dataclass(frozen=True)

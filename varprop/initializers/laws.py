@@ -39,8 +39,9 @@ class Law:
     variance : float
         Variance over draws of one entry, at least 0; 0 for everything deterministic.
     excess_kurtosis : float
-        Fourth cumulant over squared variance (0 for a normal law); infinite too where it is not known. 0 where the variance is 0: the fourth
-        cumulant vanishes there too, and formulas that weigh the kurtosis by the variance stay right.
+        Fourth cumulant over squared variance (0 for a normal law); infinite too where it is not known. 0 where the
+        variance is 0: the fourth cumulant vanishes there too, and formulas that weigh the kurtosis by the variance
+        stay right.
     iid : bool
         Entries are independent and identically distributed.
     gaussian : bool
@@ -95,6 +96,11 @@ class Law:
     def std(self) -> float:
         """Standard deviation over draws of one entry."""
         return math.sqrt(self.variance)
+
+    @property
+    def finite_kurtosis(self) -> float:
+        """`excess_kurtosis`, but a very large number for an infinite one, so that nothing of it stays nothing."""
+        return min(self.excess_kurtosis, 1e30)
 
     @property
     def second_moment(self) -> float:
