@@ -312,7 +312,7 @@ def initializer(spec: Any, field: str = "weights") -> Initializer:
     >>> import scipy.stats
     >>> student = initializer(scipy.stats.t(5, scale=0.1))
     >>> student.name, round(student.variance(None, None), 6), round(student.excess_kurtosis(None, None), 6)
-    ('scipy.stats:t(5, scale=0.1)', 0.016667, 6.0)
+    ('scipy.stats.t(5, scale=0.1)', 0.016667, 6.0)
     """
     if isinstance(spec, Initializer):
         return spec
