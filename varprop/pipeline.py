@@ -267,11 +267,10 @@ def report(
     """
     from varprop.reporting.folder import claimed_folder
     from varprop.reporting.write import fill_report
-    from varprop.spec import default_study, write_study
+    from varprop.spec import default_study
 
     with claimed_folder(output, force=force, store=simulation.get("store")) as claim:
         study = default_study() if subject is None else as_study(subject)
-        write_study(study)  # what cannot be written is said before any work is done
         return fill_report(claim, examine(study, order=order, progress=progress, **simulation))
 
 

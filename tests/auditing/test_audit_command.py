@@ -29,6 +29,9 @@ def tokens():
 
 def failing():
     raise OSError("disk on <b>fire</b>")
+
+def leaving():
+    raise SystemExit(0)
 """
 
 
@@ -102,6 +105,7 @@ def test_tokens(place):
         ("no_such_module:x", "a module that can be imported"),
         ("users_broken:x", "a module that can be imported"),
         ("users_models:failing", "disk on <b>fire</b>"),
+        ("users_models:leaving", "SystemExit"),
     ],
 )
 def test_places_that_are_none(place, name, said):

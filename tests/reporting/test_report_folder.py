@@ -6,6 +6,7 @@ import tempfile
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -285,3 +286,11 @@ def test_hostile_names_break_no_markdown(hostile: Path) -> None:
     assert all(target.startswith("figures/") for target in page.loads)
     for name in HOSTILE:
         assert short(name) in page.text
+
+
+def test_a_study_without_text_is_reported_too(tmp_path: Path) -> None:
+    """A lambda has no spelling; the report says so in study.toml instead of failing before or after the work."""
+    import varprop as vp
+
+    page = vp.report(vp.mlp("3,2", lambda z: np.tanh(z)), tmp_path / "out", draws=4)
+    assert (page.parent / "study.toml").read_text().startswith("# This study has no text")

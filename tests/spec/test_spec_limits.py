@@ -236,10 +236,3 @@ def test_memory_may_be_raised_on_the_command_line() -> None:
     assert run(*place, "1GiB").code == 0
     for text in ("", "much", "-1", "1e9", "1GiB2", "9" * 400):
         assert "memory" in refused(*place, text)
-
-
-def test_what_cannot_be_written_is_said_before_the_work(tmp_path: Path) -> None:
-    big = vp.mlp("3", input=vp.data(np.random.default_rng(0).standard_normal((2001, 1000))))
-    with pytest.raises(InputError, match="2000000 in a study file"):
-        vp.report(big, tmp_path / "out", draws=10**9)
-    assert list(tmp_path.iterdir()) == []

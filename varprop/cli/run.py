@@ -50,11 +50,9 @@ def report_command(
     from varprop.reporting.folder import claimed_folder
     from varprop.reporting.sentences import headline
     from varprop.reporting.write import fill_report
-    from varprop.spec import write_study
 
     with claimed_folder(output, force=force, store=simulation.get("store")) as claim:
         chosen = chosen_study(study, network, default=True)
-        write_study(chosen)  # what cannot be written is said before any work is done
         with terminal_progress() as progress:
             evidence = examine(chosen, order=order, progress=progress, **simulation)
         page = fill_report(claim, evidence)

@@ -77,7 +77,7 @@ def run_forward(model: nn.Module, batch: Batch, tracer: Tracer) -> Any:
             return model(*batch.args, **batch.kwargs)
     except InputError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         where = tracer.stack[-1] if tracer.stack else ROOT
         shapes = ", ".join(str(tuple(t.shape)) for t in tensors((batch.args, dict(batch.kwargs))))
         kind = type(names_of(model).module(where)).__name__

@@ -41,7 +41,7 @@ def build(factory: Callable[[], Any]) -> nn.Module:
     name = getattr(factory, "__qualname__", repr(factory))
     try:
         model = factory()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InputError(
             f"factory {name}", described(one_line(error)), "a function that builds a model"
         ) from error
