@@ -69,7 +69,9 @@ def _homogeneous(phi: Activation, law: UnitLaw) -> Averages:
     logs = law.log_variance
     with np.errstate(over="ignore"):
         # E phi = (high - low) sqrt(q / 2 pi)
-        mean = (high - low) / np.sqrt(2.0 * np.pi) * np.exp(0.5 * logs)
+        mean = (
+            (high - low) / np.sqrt(2.0 * np.pi) * np.exp(0.5 * logs) if high != low else np.zeros_like(logs)
+        )
     half = _log(0.5 * (low**2 + high**2))
     at_zero = _log(np.square(phi.derivative(np.zeros(1))[0]))
     return Averages(mean, logs + half, np.where(logs == -np.inf, at_zero, half))
@@ -115,7 +117,7 @@ def log_unit_variance(phi: Activation, law: UnitLaw, mean: Array) -> Array:
         low, high = phi.slopes
         share = 0.5 * (low**2 + high**2) - (high - low) ** 2 / (2.0 * np.pi)
         return np.asarray(law.log_total_variance + _log(share))
-    if not law.bias.single:
+    if not law.single:
         found = []
         for part, centre in zip(law.split(CHUNK), _portions(mean, law.split(CHUNK)), strict=True):
             nodes = gaussian_nodes(part, phi.kinks)
@@ -155,7 +157,9 @@ def _continued(at: Array, near: Array, inward: float, beyond: Array) -> Array:
 
 
 def _mixed(phi: Activation, law: UnitLaw) -> Averages:
-    if law.bias.single:
+    if law.single and phi.slopes is not None:
+        return _shifted_homogeneous(phi, law)
+    if law.single:
         variance = np.exp(np.minimum(law.log_variance, _HIGHEST))
         m = phi.moments(variance, mean=law.mean, fields=("mean", "second_moment", "derivative_second_moment"))
         return Averages(np.asarray(m.mean), _log(m.second_moment), _log(m.derivative_second_moment))
@@ -166,6 +170,19 @@ def _mixed(phi: Activation, law: UnitLaw) -> Averages:
         found.append([nodes.average(f) for f in (value, np.square(value), np.square(slope))])
     mean, square, slope_square = (np.concatenate(parts) for parts in zip(*found, strict=True))
     return Averages(mean, _log(square), _log(slope_square))
+
+
+def _shifted_homogeneous(phi: Activation, law: UnitLaw) -> Averages:
+    """Look at every input on the scale of its own z, where nothing under- or overflows: phi(s z) = s phi(z)."""
+    with np.errstate(divide="ignore"):
+        log_mean = np.log(np.abs(law.mean))
+    logs = np.maximum(log_mean, 0.5 * law.log_variance)
+    logs = np.where(np.isneginf(logs), 0.0, logs)
+    mean, variance = np.sign(law.mean) * np.exp(log_mean - logs), np.exp(law.log_variance - 2.0 * logs)
+    m = phi.moments(variance, mean=mean, fields=("mean", "second_moment", "derivative_second_moment"))
+    with np.errstate(over="ignore"):
+        first = m.mean * np.exp(logs)
+    return Averages(first, _log(m.second_moment) + 2.0 * logs, _log(m.derivative_second_moment))
 
 
 def _log(values: object) -> Array:

@@ -40,7 +40,16 @@ def correlation(state: KnownLayer | LayerState, pair: PairState, pairs: Pairs) -
         # (q_a + q_b)/2 - d over sqrt(q_a q_b)
         half = 0.5 * (logs[i] - logs[j])
         values = np.cosh(half) - np.exp(pair.log_distance - 0.5 * (logs[i] + logs[j]))
-    return number(np.clip(values[usable], -1.0, 1.0), known or pair.exact, _doubts(pair))
+    exact = known or pair.exact
+    if isinstance(state, LayerState) and state.unit.centred:
+        values = 1.0 - pair.eps
+        # Below known inputs the angle comes from a difference of lengths, which loses digits if they differ much.
+        by_angle = state.first and not state.biases.gaussian
+        exact = exact and (by_angle or _ROUNDING * float(np.exp(np.abs(half[usable]).max())) < 1e-10)
+    return number(np.clip(values[usable], -1.0, 1.0), exact, _doubts(pair))
+
+
+_ROUNDING = float(np.finfo(np.float64).eps)
 
 
 def dead_fraction(state: LayerState, pair: PairState, pairs: Pairs) -> Entry:
@@ -56,6 +65,13 @@ def dead_fraction(state: LayerState, pair: PairState, pairs: Pairs) -> Entry:
     correlations = np.eye(batch)
     correlations[pairs.first, pairs.second] = correlations[pairs.second, pairs.first] = 1.0 - pair.eps
     means, logs, shares = state.unit.components()
+    half_line = len(intervals) == 1 and intervals[0] in ((-np.inf, 0.0), (0.0, np.inf))
+    if half_line and state.unit.centred:
+        # Signs do not depend on sizes, which may be too small or too far apart to be multiplied.
+        still = np.isneginf(state.unit.log_variance)
+        size = np.where(still, 0.0, 1.0)
+        share, error = silent_share(intervals, np.zeros(batch), correlations * np.outer(size, size))
+        return _dead_entry(state, pair, share, error)
     share, error = 0.0, 0.0
     for mean, log, extra, weight in zip(means, logs, state.unit.bias.extra, shares[:, 0], strict=True):
         top = max(float(log.max()), -600.0)
@@ -64,6 +80,10 @@ def dead_fraction(state: LayerState, pair: PairState, pairs: Pairs) -> Entry:
         scaled = [tuple(end * np.exp(-0.5 * top) for end in interval) for interval in intervals]
         part, spread = silent_share(scaled, mean * np.exp(-0.5 * top), covariance)
         share, error = share + weight * part, error + weight * spread
+    return _dead_entry(state, pair, share, error)
+
+
+def _dead_entry(state: LayerState, pair: PairState, share: float, error: float) -> Entry:
     exact = state.exact.law and pair.exact
     why = (*_doubts(pair), *_why_not(exact and error > 0.0, error))
     return number(np.array([share]), exact and error == 0.0, why)
@@ -79,9 +99,8 @@ def _why_not(sampled: bool, error: float) -> tuple[str, ...]:
 
 def known_dead_fraction(layer: KnownLayer) -> Entry:
     """Return the share of units whose known pre-activations are inactive for all inputs."""
-    z = layer.preactivations
-    actual = z.values * np.exp(np.minimum(z.log_scale, 300.0))
-    return number(np.array([float(np.mean(layer.activation.is_inactive(actual).all(axis=1)))]), True, ())
+    inactive = layer.preactivations.within(layer.activation.inactive)
+    return number(np.array([float(np.mean(inactive.all(axis=1)))]), True, ())
 
 
 def batch_gradient(

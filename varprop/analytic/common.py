@@ -51,6 +51,7 @@ def _given_common(state: LayerState, field: str) -> Array:
         given = replace(
             unit, mean=centres.ravel(), log_variance=np.log(np.broadcast_to(own, centres.shape)).ravel(),
             kurtosis=np.zeros(centres.size), uneven=0.0,
+            positions=None if unit.positions is None else np.tile(unit.positions, (1, _NODES.size)),
         )  # fmt: skip
     usable = np.isfinite(given.mean)
     found = np.full(centres.size, np.nan)
@@ -60,7 +61,7 @@ def _given_common(state: LayerState, field: str) -> Array:
 
 
 def _average(phi: Activation, unit: UnitLaw, field: str) -> Array:
-    if not unit.bias.single:
+    if not unit.single:
         function = phi if field == "mean" else phi.derivative
         parts = [gaussian_average(function, part, phi.kinks) for part in unit.split(CHUNK)]
         return np.concatenate(parts)

@@ -80,17 +80,19 @@ def pair_states(states: Sequence[KnownLayer | LayerState], x: Known, pairs: Pair
     found: list[PairState] = []
     arriving, exact, note, lost = _known_log_distance(x, pairs), True, "", ""
     nothing = np.full(pairs.first.size, np.nan)
+    before: Known | None = x
     for state in states:
         if isinstance(state, KnownLayer):
             own = _known_log_distance(state.preactivations, pairs)
             found.append(PairState(own, nothing, arriving, nothing, True, True))
-            arriving = _known_log_distance(state.activations, pairs)
+            arriving, before = _known_log_distance(state.activations, pairs), state.activations
             continue
         reason = lost or _failing(state, found)
         if reason:
             found.append(PairState(nothing, nothing, nothing, nothing, False, False, reason))
             continue
-        own, eps = _own(state, arriving, pairs)
+        own, eps = _own(state, arriving, pairs, before)
+        before = None
         found.append(PairState(own, eps, arriving, nothing, exact, exact, "", note))
         try:
             averages = _averages(state, eps, pairs)
@@ -123,7 +125,7 @@ def _failing(state: LayerState, found: list[PairState]) -> str:
     return ""
 
 
-def _own(state: LayerState, arriving: Array, pairs: Pairs) -> tuple[Array, Array]:
+def _own(state: LayerState, arriving: Array, pairs: Pairs, known: Known | None) -> tuple[Array, Array]:
     """Return the logarithm of E (z_a - z_b)²/2, and 1 - the correlation of the Gaussian parts."""
     unit, i, j = state.unit, pairs.first, pairs.second
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
@@ -133,6 +135,9 @@ def _own(state: LayerState, arriving: Array, pairs: Pairs) -> tuple[Array, Array
         half = 0.25 * (unit.log_variance[i] - unit.log_variance[j])
         eps = np.exp(own - centre) - 2.0 * np.square(np.sinh(half))
     both = np.isfinite(centre)
+    if known is not None and not state.biases.gaussian:
+        # Of known inputs by their directions: lengths may be too different to be subtracted.
+        eps = _angles(known.values, pairs)
     eps = np.where(both, np.clip(np.nan_to_num(eps, nan=0.0, posinf=2.0), 0.0, 2.0), 1.0)
     if state.weights.mean != 0.0:
         with np.errstate(divide="ignore"):
@@ -164,15 +169,27 @@ def _doubt(what: str, share: float, allowed: float) -> str:
     return "" if share <= allowed else f"{what} known to {share:.1g} only"
 
 
+def _angles(values: Array, pairs: Pairs) -> Array:
+    """1 - cos of the angle between two columns, shape (pairs,)."""
+    length = np.sqrt(np.square(values).sum(axis=0))
+    unit = values / np.where(length > 0.0, length, 1.0)
+    return np.asarray(_half_square_distance(unit, pairs) * values.shape[0])
+
+
 def _known_log_distance(known: Known, pairs: Pairs) -> Array:
     """Logarithm of the mean over units of (h_a - h_b)²/2."""
     top = float(known.log_scale.max())
     values = known.values * np.exp(known.log_scale - top)
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log(_half_square_distance(values, pairs)) + 2.0 * top)
+
+
+def _half_square_distance(values: Array, pairs: Pairs) -> Array:
+    """Mean over rows of (v_a - v_b)²/2, shape (pairs,)."""
     distance = np.empty(pairs.first.size)
     step = max(1, (1 << 22) // values.shape[0])
     for start in range(0, distance.size, step):
         part = slice(start, start + step)
         gap = values[:, pairs.first[part]] - values[:, pairs.second[part]]
         distance[part] = 0.5 * np.mean(np.square(gap), axis=0)
-    with np.errstate(divide="ignore"):
-        return np.asarray(np.log(distance) + 2.0 * top)
+    return distance

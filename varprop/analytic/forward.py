@@ -53,7 +53,10 @@ def forward(network: Network) -> list[KnownLayer | LayerState]:
             states.append(known)
             below = known.activations
         else:
-            below = _random_layer(number, fan_in, width, weights, biases, below, layer.activation)
+            matrix = None
+            if weights.family == "identity" and isinstance(below, Known):
+                matrix = layer.sample_weights(fan_in, width, rng=rng)
+            below = _random_layer(number, fan_in, width, weights, biases, below, layer.activation, matrix)
             states.append(below)
     return states
 
@@ -74,6 +77,7 @@ class _Arrived:
     reasons: tuple[str, ...] = ()
     uneven: Array | float = 0.0
     unknown: str = ""
+    positions: Array | None = None
 
 
 def _random_layer(
@@ -84,16 +88,22 @@ def _random_layer(
     biases: Law,
     below: Known | LayerState,
     phi: Activation,
+    matrix: Array | None,
 ) -> LayerState:
     if isinstance(below, Known):
-        arrived, nothing = _from_known(weights, biases, below), certain(np.isneginf(below.log_mean_square))
+        arrived, nothing = (
+            _from_known(weights, biases, below, matrix),
+            certain(np.isneginf(below.log_mean_square)),
+        )
         atom = zero_atom(weights, biases, nothing.probability.size, below.values, below.log_scale)
     else:
         arrived, nothing = _from_random(fan_in, weights, biases, below), below.silent
         atom = zero_atom(weights, biases, nothing.probability.size)
     if weights.second_moment == 0.0:
         nothing = certain(np.ones(arrived.mean.shape, dtype=bool))
-    exact, unit = arrived.exact, _unit_law(arrived, biases, phi)
+    unit = _unit_law(arrived, biases, phi)
+    arrived = _within_limits(arrived, unit, biases, phi)
+    exact = arrived.exact
     layer = Arrangement(width, weights, biases, unit, atom, nothing, exact.law, exact.mirrored)
     signs = layer_signs(layer)
     means = averages(phi, unit) if not arrived.unknown else no_averages(unit.mean.size, arrived.unknown)
@@ -105,7 +115,7 @@ def _random_layer(
         with np.errstate(divide="ignore"):
             half = np.log(0.5 * (phi.slopes[0] ** 2 + phi.slopes[1] ** 2))
         means = replace(means, log_second_moment=unit.log_total_variance + half)
-        if signs is not None:
+        if signs is not None and not linear:
             means = replace(means, log_derivative=signs.log_slope_square(phi))
     return LayerState(
         number,
@@ -149,12 +159,40 @@ def _unit_law(arrived: _Arrived, biases: Law, phi: Activation) -> UnitLaw:
         with np.errstate(divide="ignore"):
             total = np.logaddexp(log_variance, np.log(added))
         share = np.where(np.isneginf(log_variance), 0.0, np.exp(2.0 * (log_variance - _finite(total))))
-        return UnitLaw(mean, total, _POINT, 0.0, kurtosis * share, arrived.uneven)
+        return UnitLaw(mean, total, _POINT, 0.0, kurtosis * share, arrived.uneven, arrived.positions)
+    levels = _levels(arrived, biases)
     finite = log_variance[np.isfinite(log_variance)]
     spread = float(np.exp(0.5 * finite.min())) if finite.size == log_variance.size else 0.0
-    level = float(mean[0] - biases.mean)
-    mixture = bias_mixture(biases, spread, [kink - level for kink in phi.kinks])
-    return UnitLaw(mean, log_variance, mixture, biases.variance, kurtosis, arrived.uneven)
+    mixture = bias_mixture(biases, spread, np.subtract.outer(phi.kinks, levels[:_MOST_LEVELS]).ravel())
+    return UnitLaw(mean, log_variance, mixture, biases.variance, kurtosis, arrived.uneven, arrived.positions)
+
+
+_MOST_LEVELS = 64
+"""Unit means around whose kinks the law of a bias is cut."""
+
+_MOST_COMPONENTS = 20_000
+"""Gaussians of which the law of a unit consists; a million if they are points."""
+
+
+def _within_limits(arrived: _Arrived, unit: UnitLaw, biases: Law, phi: Activation) -> _Arrived:
+    """Take back what `_unit_law` cannot keep: exact averages over a bias with many kinks, laws of many units."""
+    bounded = not unit.bias.single and biases.continuous
+    if bounded and phi.kinks and _levels(arrived, biases).size > _MOST_LEVELS:
+        why = f"averages over the biases meet more than {_MOST_LEVELS} different kinks"
+        arrived = replace(arrived, exact=replace(arrived.exact, law=False), reasons=(*arrived.reasons, why))
+    units = 1 if arrived.positions is None else arrived.positions.shape[0]
+    most = _MOST_COMPONENTS * (50 if bounded else 1)
+    if units * unit.bias.weights.size > most:
+        return replace(
+            arrived, unknown="units of identity weights have too many different laws to average over"
+        )
+    return arrived
+
+
+def _levels(arrived: _Arrived, biases: Law) -> Array:
+    """What different units and inputs add the bias to."""
+    means = arrived.mean if arrived.positions is None else arrived.mean + arrived.positions
+    return np.unique(means[np.isfinite(means)] - biases.mean)
 
 
 _POINT = bias_mixture(Law("constant", 0.0, 0.0, 0.0, True, False, True, True, False, (("value", 0.0),)), 0.0)
@@ -164,7 +202,9 @@ def _finite(logs: Array) -> Array:
     return np.where(np.isneginf(logs), 0.0, logs)
 
 
-def _from_known(weights: Law, biases: Law, below: Known) -> _Arrived:
+def _from_known(weights: Law, biases: Law, below: Known, matrix: Array | None) -> _Arrived:
+    if matrix is not None:
+        return _placed(matrix, biases, below)
     n = below.values.shape[0]
     with np.errstate(over="ignore", divide="ignore"):
         mean = weights.mean * n * below.mean + biases.mean
@@ -180,17 +220,24 @@ def _from_known(weights: Law, biases: Law, below: Known) -> _Arrived:
     exact = Exact(
         mean=True,
         variance=True,
-        law=gaussian and mixture_is_exact(biases) and weights.family != "identity",
+        law=gaussian and mixture_is_exact(biases),
         mirrored=weights.symmetric and biases.symmetric,
     )
     shape = "" if gaussian else f"the weights are {weights.family.replace('_', ' ')}, not Gaussian"
-    if weights.family != "identity":
-        return _Arrived(mean, log_variance, kurtosis, np.zeros_like(mean), exact, shape)
+    return _Arrived(mean, log_variance, kurtosis, np.zeros_like(mean), exact, shape)
+
+
+def _placed(matrix: Array, biases: Law, below: Known) -> _Arrived:
+    """Identity weights on known inputs: z_i = (W x)_i + b_i, of which everything is known unit by unit."""
     with np.errstate(over="ignore"):
-        actual = below.values * np.exp(below.log_scale)
-        second = weights.second_moment * n * np.mean(np.square(actual), axis=0)
-    uneven = np.maximum(second - np.square(mean - biases.mean), 0.0)
-    return _Arrived(mean, log_variance, kurtosis, np.zeros_like(mean), exact, shape, (), uneven, _NO_SUMS)
+        z = (matrix @ below.values) * np.exp(below.log_scale)
+    mean, nothing = z.mean(axis=0), np.zeros(z.shape[1])
+    positions = z - mean
+    exact = Exact(mean=True, variance=True, law=mixture_is_exact(biases), mirrored=False)
+    return _Arrived(
+        mean + biases.mean, nothing - np.inf, nothing, nothing, exact,
+        uneven=np.square(positions).mean(axis=0), positions=positions if positions.any() else None,
+    )  # fmt: skip
 
 
 def _from_random(fan_in: int, weights: Law, biases: Law, below: LayerState) -> _Arrived:
@@ -268,8 +315,12 @@ def _through_identity(fan_in: int, weights: Law, biases: Law, below: LayerState)
         mean = weights.mean * fan_in * h
         log_variance = np.log(np.maximum(placed * (square - np.square(h)), 0.0))
         uneven = np.maximum(placed * np.square(h) - np.square(mean), 0.0)
+    # Units with one law: which of them meet the diagonal does not matter. Above identity weights it does.
+    alike = below.weights.family != "identity"
     both = below.exact_mean and below.exact_second_moment
-    exact = Exact(mean=below.exact_mean, variance=both, law=False, mirrored=False)
-    return _Arrived(
-        mean + biases.mean, log_variance, nothing, nothing, exact, "", below.reasons, uneven, _NO_SUMS
-    )
+    exact = Exact(mean=below.exact_mean and alike, variance=both and alike, law=False, mirrored=False)
+    reasons = below.reasons if alike else (*below.reasons, _UNLIKE)
+    return _Arrived(mean + biases.mean, log_variance, nothing, nothing, exact, "", reasons, uneven, _NO_SUMS)
+
+
+_UNLIKE = "units above identity weights have different laws, and identity weights pick some of them"

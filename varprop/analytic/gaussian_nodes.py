@@ -56,6 +56,9 @@ class Nodes:
 def gaussian_nodes(unit: UnitLaw, kinks: Iterable[float] = ()) -> Nodes:
     """Return nodes for averages over `unit`; the Gaussian is cut at 9.5 standard deviations (2e-21)."""
     means, logs, shares = unit.components()
+    if np.isneginf(logs).all():
+        still = np.zeros(means.shape)
+        return Nodes(means, still, np.broadcast_to(shares, means.shape), still, still)
     std = np.exp(0.5 * np.minimum(logs, _LARGEST))
     places = np.unique(np.concatenate([_ON_Z, -_ON_Z, np.asarray([*kinks], dtype=np.float64)]))
     fixed = np.unique(np.concatenate([_ON_G, -_ON_G]))

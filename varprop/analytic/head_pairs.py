@@ -33,7 +33,7 @@ def head_products(
     unknown = np.full(shape, np.nan)
     if pair.reason:
         return unknown, pair.reason
-    mixed = network.head.kind != "mse" and not last.unit.bias.single
+    mixed = network.head.kind != "mse" and not last.unit.single
     if last.activation.slopes != (1.0, 1.0) or mixed or last.common.any():
         return unknown, "no pair rule for this head and these outputs"
     targets = network.targets

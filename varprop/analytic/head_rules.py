@@ -28,8 +28,10 @@ def _through(state: LayerState) -> Array:
 def _mse(state: LayerState, targets: Array) -> Start:
     if not _is_linear(state):
         return _curved_mse(state, targets)
+    if np.any(state.unit.uneven) and state.unit.positions is None:
+        return _unknown(state, _UNEVEN)
     n, unit = state.width, state.unit
-    shift = unit.mean - targets
+    shift = unit.unit_means - targets
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         # E (z - y_i)² = Var z + (E z - y_i)²: both terms positive, so nothing cancels.
         distance = np.log(np.mean(np.square(shift), axis=0))
@@ -49,11 +51,22 @@ def _mse(state: LayerState, targets: Array) -> Start:
         )  # fmt: skip
 
 
+_UNEVEN = "outputs of identity weights have different laws, and this head weighs each by its target"
+
+
+def _unknown(state: LayerState, why: str) -> Start:
+    batch = state.unit.mean.size
+    unknown = np.full(batch, np.nan)
+    return Start(unknown, unknown, False, False, np.zeros(batch), *unknown_answers(batch), reason=why)
+
+
 def _finite(values: Array) -> Array:
     return np.asarray(np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0))
 
 
 def _curved_mse(state: LayerState, targets: Array) -> Start:
+    if np.any(state.unit.uneven) or state.averages.reason:
+        return _unknown(state, state.averages.reason or _UNEVEN)
     phi, level = state.activation, targets.mean(axis=0)
     rest = np.maximum(np.square(targets).mean(axis=0) - np.square(level), 0.0)
 
@@ -70,6 +83,8 @@ def _curved_mse(state: LayerState, targets: Array) -> Start:
 
 
 def _bce(state: LayerState, targets: Array) -> Start:
+    if np.any(state.unit.uneven) or state.averages.reason:
+        return _unknown(state, state.averages.reason or _UNEVEN)
     phi, level = state.activation, targets.mean(axis=0)
     nodes = gaussian_nodes(state.unit, phi.kinks)
     a, slope = phi(nodes.z), phi.derivative(nodes.z)
@@ -83,7 +98,7 @@ def _bce(state: LayerState, targets: Array) -> Start:
     centre = nodes.average((expit(a) - level) * slope)
     cross = np.square(centre) / np.where(square > 0.0, square, 1.0)
     answers = unknown_answers(level.size)
-    if _is_linear(state) and state.unit.bias.single:
+    if _is_linear(state) and state.unit.single:
         he2, he4 = np.square(nodes.g) - 1.0, nodes.g**4 - 6.0 * np.square(nodes.g) + 3.0
         part, n = _through(state), state.width
         # E (g.d)² = n E g² d² + n (n - 1) (E g d)², with E g y = 0; g given z is Gaussian, in units of std z.
@@ -102,11 +117,12 @@ def _bce(state: LayerState, targets: Array) -> Start:
 
 
 def _softmax(state: LayerState, targets: Array) -> Start:
-    batch, classes = state.unit.mean.shape[0], state.width
-    unknown_law = bool(np.isnan(state.unit.log_variance).any())
-    if unknown_law or not (_is_linear(state) and state.unit.bias.single):
-        unknown, why = np.full(batch, np.nan), "softmax of outputs that are not known to be Gaussian"
-        return Start(unknown, unknown, False, False, np.zeros(batch), *unknown_answers(batch), reason=why)
+    classes, unit = state.width, state.unit
+    unknown_law = bool(np.isnan(unit.log_variance).any())
+    if unknown_law or not (_is_linear(state) and unit.single) or np.any(unit.uneven) or state.averages.reason:
+        return _unknown(
+            state, state.averages.reason or "softmax of outputs that are not known to be Gaussian"
+        )
     # What all logits share, mean or fluctuation, drops out of the softmax.
     with np.errstate(over="ignore"):
         own = np.maximum(np.exp(state.unit.log_variance) - state.common, 0.0)
@@ -122,9 +138,9 @@ def _softmax(state: LayerState, targets: Array) -> Start:
     return Start(
         np.log(total / classes), loss, exact, exact,
         # The gradients of one example add up to 0.
-        cross=np.full(batch, -1.0 / (classes - 1)),
+        cross=np.full(state.unit.mean.size, -1.0 / (classes - 1)),
         first=first / total, second=second / total,
-        scatter=np.zeros(batch), aligned=aligned,
+        scatter=np.zeros(state.unit.mean.size), aligned=aligned,
         # The Laplacian of log sum e^z is 1 - sum p².
         loss_first=0.5 * own * (1.0 - squares), loss_second=-0.25 * own * first,
     )  # fmt: skip

@@ -33,11 +33,33 @@ def known_layer(number: int, matrix: Array, bias: float, below: Known, phi: Acti
         post = _scaled(phi(pre.values), pre.log_scale)
         slopes = phi.derivative(pre.values)
     else:
-        # Beyond 1e150 a square overflows; activations are flat, linear or undefined there.
-        actual = pre.values * np.exp(np.minimum(pre.log_scale, np.log(1e150)))
-        post = _scaled(phi(actual), np.zeros_like(pre.log_scale))
-        slopes = phi.derivative(actual)
+        post, slopes = _curved(phi, pre)
     return KnownLayer(number, matrix.shape[1], matrix.shape[0], phi, matrix, below, pre, post, slopes)
+
+
+def _curved(phi: Activation, z: Known) -> tuple[Known, Array]:
+    """Return phi and phi' of known values of any size."""
+    # Beyond 1e150 a square overflows; activations are flat, linear or undefined there.
+    actual = z.values * np.exp(np.minimum(z.log_scale, np.log(1e150)))
+    post, slopes = _scaled(phi(actual), np.zeros_like(z.log_scale)), phi.derivative(actual)
+    near = np.sign(z.values) * _SMALL
+    steep = phi.derivative(near)
+    # Numbers that may underflow are told apart by their scale: phi(z) = phi'(0±) z to rounding, where that is not 0.
+    straight = (
+        (z.log_scale < np.log(_SMALL)) & (phi(np.zeros(1))[0] == 0.0) & (np.abs(steep) > 1e-50).all(axis=0)
+    )
+    if not straight.any():
+        return post, slopes
+    small = _scaled(steep * z.values, z.log_scale)
+    return (
+        Known(
+            np.where(straight, small.values, post.values), np.where(straight, small.log_scale, post.log_scale)
+        ),
+        np.where(straight, steep, slopes),
+    )
+
+
+_SMALL = 1e-100
 
 
 def _scaled(values: Array, log_scale: Array) -> Known:

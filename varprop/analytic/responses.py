@@ -7,7 +7,7 @@ fourth cumulant of a unit acts like a variance of k: an excess kurtosis K adds E
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,5 +128,5 @@ def _within_reach(state: LayerState) -> tuple[UnitLaw, Array, Array]:
     else:
         shift = unit.log_variance - np.clip(unit.log_variance, -_REACH, _REACH)
         shift = np.where(np.isfinite(shift), shift, 0.0)
-    moved = UnitLaw(unit.mean, unit.log_variance - shift, unit.bias, unit.bias_variance, unit.kurtosis)
+    moved = replace(unit, log_variance=unit.log_variance - shift, uneven=0.0)
     return moved, log_weights - shift, np.exp(0.5 * shift)

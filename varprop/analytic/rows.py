@@ -11,7 +11,7 @@ from varprop.analytic.entries import NO_SHIFT, Entry, Shift, moment, number, unp
 from varprop.analytic.fluctuations import Fluctuation, GradientFluctuation
 from varprop.analytic.gradients import Gradients
 from varprop.analytic.responses import set_responses
-from varprop.analytic.sets import Interval, probability, tails
+from varprop.analytic.sets import Interval, tails
 from varprop.analytic.states import KnownLayer, LayerState
 from varprop.analytic.unit_sets import unit_probability
 
@@ -157,12 +157,11 @@ def _finite(logs: Array) -> Array:
 def known_entries(layer: KnownLayer, share: float) -> dict[str, Entry]:
     """Return the forward quantities of a layer without randomness: its values, which do not vary."""
     z, a = layer.preactivations, layer.activations
-    with np.errstate(over="ignore", divide="ignore"):
-        actual = z.values * np.exp(z.log_scale)
+    with np.errstate(divide="ignore"):
         log_slope = np.log(np.mean(np.square(layer.slopes), axis=0))
 
     def inside(intervals: tuple[Interval, ...]) -> Array:
-        return np.asarray(probability(intervals, actual, np.zeros_like(actual)).mean(axis=0))
+        return np.asarray(z.within(intervals).mean(axis=0))
 
     return {
         "preactivation_mean": number(z.mean, True, ()),

@@ -26,7 +26,7 @@ from varprop.activations import Activation
 from varprop.analytic.atoms import Atom
 from varprop.analytic.sets import Interval
 from varprop.analytic.unit_law import UnitLaw, bias_mixture, mixture_is_exact
-from varprop.analytic.unit_sets import unit_probability
+from varprop.analytic.unit_sets import each_unit, unit_probability
 from varprop.initializers import Law
 
 Array = NDArray[np.float64]
@@ -220,7 +220,12 @@ def _units_on(activation: Activation, layer: Arrangement) -> tuple[Array, float]
     if not zeros:
         return np.zeros_like(unit.mean), 0.0
     if layer.known_law and (weights.iid or weights.deterministic) and bias_is_known(biases):
-        return _log_outside(unit, biases, zeros), 0.0
+        if unit.positions is None:
+            return _log_outside(unit, biases, zeros), 0.0
+        # Units that differ: the mean of their logarithms gives the product.
+        with np.errstate(divide="ignore"):
+            log_off = np.log(np.minimum(each_unit(unit, biases, zeros), 1.0)).mean(axis=0)
+            return np.log(-np.expm1(log_off)), 0.0
     independent = 0.0 if atom.exact and atom.largest == 0.0 else float(not weights.iid)
     if layer.symmetric and len(zeros) == 1 and zeros[0] in (*_HALF_LINES, _POINT):
         off = atom.probability if zeros[0] == _POINT else 0.5 * (1.0 + atom.probability)

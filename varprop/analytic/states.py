@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from varprop.activations import Activation
 from varprop.analytic.averages import Averages
+from varprop.analytic.sets import Interval
 from varprop.analytic.silence import LayerSigns, Silence
 from varprop.analytic.unit_law import UnitLaw
 from varprop.initializers import Law
@@ -36,6 +38,16 @@ class Known:
         """Logarithm of the mean over units of the squared value, shape (B,)."""
         with np.errstate(divide="ignore"):
             return np.asarray(np.log(np.mean(np.square(self.values), axis=0)) + 2.0 * self.log_scale)
+
+    def within(self, intervals: Iterable[Interval]) -> NDArray[np.bool_]:
+        """Say which values lie in closed intervals, shape (n, B): by their signs where they are too small to write."""
+        inside = np.zeros(self.values.shape, dtype=bool)
+        with np.errstate(over="ignore", under="ignore"):
+            scale = np.exp(-self.log_scale)
+            for interval in intervals:
+                low, high = (end * scale if end and np.isfinite(end) else end for end in interval)
+                inside |= (self.values >= low) & (self.values <= high)
+        return inside
 
     @property
     def mean(self) -> Array:

@@ -53,7 +53,7 @@ def bias_mixture(law: Law, spread: float, kinks: Iterable[float] = ()) -> BiasMi
         Standard deviation of what is added to it. Averages over the bias are smooth on that scale, which
         decides how many nodes a law with a density needs.
     kinks : iterable of float
-        Biases at which averages are not smooth if `spread` is small; nodes lie on either side.
+        Biases at which averages are not smooth if `spread` is small; panels end there and within some `spread`.
 
     Returns
     -------
@@ -90,13 +90,19 @@ def mixture_is_exact(law: Law) -> bool:
     return law.deterministic or law.gaussian or law.family in known
 
 
+_AROUND = np.array([-9.0, -6.0, -4.0, -2.0, 0.0, 2.0, 4.0, 6.0, 9.0])
+"""Where panels end around a kink that is smoothed, in units of the smoothing."""
+
+
 def _legendre(low: float, high: float, spread: float, kinks: Iterable[float]) -> tuple[Array, Array]:
     # Averages over the bias are smooth on the scale `spread`: ten nodes on three of them leave about 1e-10.
     width = high - low
     panels = 20 if spread * 60 <= width else max(1, int(np.ceil(width / (3.0 * spread))))
     t, w = np.polynomial.legendre.leggauss(10)
-    inside = [kink for kink in kinks if low < kink < high] if panels == 20 else []
-    edges = np.unique(np.concatenate([np.linspace(low, high, panels + 1), inside]))
+    near: Array = np.zeros(0)
+    if panels == 20:
+        near = np.add.outer(np.asarray([*kinks], dtype=np.float64), spread * _AROUND).ravel()
+    edges = np.unique(np.concatenate([np.linspace(low, high, panels + 1), np.clip(near, low, high)]))
     half = 0.5 * np.diff(edges)
     nodes = (edges[:-1] + half)[:, None] + half[:, None] * t
     return nodes.ravel(), (half[:, None] * w).ravel() / width
@@ -124,7 +130,10 @@ class UnitLaw:
     kurtosis : ndarray
         Excess kurtosis of the weights' part as a share of the Gaussian part's squared variance, shape (B,).
     uneven : ndarray or float
-        Variance over units of their means, shape (B,) or 0: identity weights on a known input.
+        Variance over units of their means, shape (B,) or 0: identity weights.
+    positions : ndarray or None
+        What is added to `mean` in every unit, shape (n, B), mean 0 over units: identity weights on a known input. The
+        law is then that of a unit chosen at random.
     """
 
     mean: Array
@@ -133,6 +142,17 @@ class UnitLaw:
     bias_variance: float
     kurtosis: Array
     uneven: Array | float = 0.0
+    positions: Array | None = None
+
+    @property
+    def single(self) -> bool:
+        """Whether it is one Gaussian for every input."""
+        return self.bias.single and self.positions is None
+
+    @property
+    def unit_means(self) -> Array:
+        """Means of the units: shape (n, B) if they differ, else (B,)."""
+        return self.mean if self.positions is None else self.mean + self.positions
 
     @property
     def log_total_variance(self) -> Array:
@@ -151,22 +171,31 @@ class UnitLaw:
     @property
     def centred(self) -> bool:
         """Whether it is one Gaussian of mean zero for every input."""
-        return self.bias.single and not self.mean.any()
+        return self.single and not self.mean.any()
 
     def split(self, size: int) -> Iterator[UnitLaw]:
         """Yield the laws of consecutive inputs, so many at a time that components times inputs stay below `size`."""
-        step = max(1, size // self.bias.weights.size)
+        units = 1 if self.positions is None else self.positions.shape[0]
+        step = max(1, size // (self.bias.weights.size * units))
         uneven = np.broadcast_to(self.uneven, self.mean.shape)
         for start in range(0, self.mean.size, step):
             part = slice(start, start + step)
             yield UnitLaw(
                 self.mean[part], self.log_variance[part], self.bias, self.bias_variance,
-                self.kurtosis[part], uneven[part],
+                self.kurtosis[part], uneven[part], None if self.positions is None else self.positions[:, part],
             )  # fmt: skip
 
     def components(self) -> tuple[Array, Array, Array]:
-        """Return means (K, B), logarithms of variances (K, B) and probabilities (K, 1) of the components."""
+        """Return means (K, B), logarithms of variances (K, B) and probabilities (K, 1) of the components.
+
+        Units of different means are components like those of the bias, one after the other.
+        """
         means = self.mean + self.bias.offsets[:, None]
         with np.errstate(divide="ignore"):
             logs = np.logaddexp(self.log_variance, np.log(self.bias.extra)[:, None])
-        return means, logs, self.bias.weights[:, None]
+        weights = self.bias.weights[:, None]
+        if self.positions is None:
+            return means, logs, weights
+        units, batch = self.positions.shape
+        means = (means[:, None] + self.positions).reshape(-1, batch)
+        return means, np.repeat(logs, units, axis=0), np.repeat(weights, units, axis=0) / units

@@ -42,6 +42,8 @@ def unit_probability(unit: UnitLaw, biases: Law, intervals: tuple[Interval, ...]
     """
     if not intervals:
         return np.zeros(unit.mean.shape)
+    if unit.positions is not None:
+        return np.asarray(each_unit(unit, biases, intervals).mean(axis=0))
     level = unit.mean - biases.mean
     if biases.family == "uniform":
         spread = np.exp(0.5 * unit.log_variance)
@@ -52,6 +54,14 @@ def unit_probability(unit: UnitLaw, biases: Law, intervals: tuple[Interval, ...]
         return np.concatenate([_over_truncated(intervals, *part, biases) for part in parts])
     means, logs, weights = unit.components()
     return np.asarray((weights * gaussian_probability(intervals, means, logs)).sum(axis=0))
+
+
+def each_unit(unit: UnitLaw, biases: Law, intervals: tuple[Interval, ...]) -> Array:
+    """Return P(z in the set) unit by unit, shape (n, B), for units of different means."""
+    means, logs = np.broadcast_arrays(unit.unit_means, unit.log_variance)
+    none = np.zeros(means.size)
+    flat = UnitLaw(means.ravel(), logs.ravel(), unit.bias, unit.bias_variance, none)
+    return unit_probability(flat, biases, intervals).reshape(means.shape)
 
 
 def gaussian_probability(intervals: Iterable[Interval], mean: Array, log_variance: Array) -> Array:
