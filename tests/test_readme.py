@@ -33,9 +33,15 @@ def commands():
 
 
 @pytest.mark.parametrize("command", [c for c in commands() if "study.toml" not in c])
-def test_the_commands_run(command):
+def test_the_commands_run(command, tmp_path):
+    import varprop as vp
+
+    folder = ROOT
+    if "run.sqlite" in command:  # the store that the commands before it have made
+        vp.simulate(vp.mlp("10x2"), draws=4, store=tmp_path / "run.sqlite")
+        folder = tmp_path
     words = [sys.executable, "-m", "varprop", *shlex.split(command)[1:]]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=120, cwd=ROOT)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120, cwd=folder)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
 
