@@ -70,7 +70,9 @@ def kill_parents(folder: Path, count: int, seed: int = 2) -> Tally:
             started = descendants(process.pid)
             process.kill()
         output, errors = process.communicate(timeout=200)
-        lines += output.splitlines()
+        lines = [
+            line for line in (*lines, *output.splitlines()) if line
+        ]  # a run that has ended gives empty ones
         finished = process.returncode == 0
         if not finished:
             tally.detected([])
