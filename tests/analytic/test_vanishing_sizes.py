@@ -84,3 +84,17 @@ def test_lost_digits_are_no_exact_correlation():
     found = rows(net(x, (4, "linear", "standard_normal"), (2, "linear", "standard_normal")))
     assert found[2, "correlation"].order != "exact"
     assert found[2, "correlation"].value == pytest.approx(3.0 / np.sqrt(10.0), abs=0.01)
+
+
+def test_pairs_of_a_vanishing_tanh_follow_the_straight_line():
+    """tanh z = z below 1e-87: distances shrink as in a linear network, whose first layers make 1e-5 of difference."""
+    curved, straight = (
+        rows(vp.mlp("20x120,2", name, "normal(std=1e-3)", input=vp.gaussian(20, 2)))
+        for name in ("tanh", "linear")
+    )
+    for layer in (20, 60, 120):
+        found, expected = curved[layer, "data_variance"], straight[layer, "data_variance"]
+        assert found.log_value == pytest.approx(expected.log_value, abs=1e-3)
+        assert curved[layer, "correlation"].value == pytest.approx(
+            straight[layer, "correlation"].value, abs=1e-3
+        )

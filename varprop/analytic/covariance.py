@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from varprop._validation import InputError
 from varprop.analytic.batch_moments import PairAverages, pair_averages
+from varprop.analytic.silence import slope_at_zero
 from varprop.analytic.states import Known, KnownLayer, LayerState
 
 Array = NDArray[np.float64]
@@ -155,9 +156,21 @@ def _averages(state: LayerState, eps: Array, pairs: Pairs) -> PairAverages:
     with np.errstate(divide="ignore", invalid="ignore"):
         size = np.exp(0.5 * (state.averages.log_derivative[i] + state.averages.log_derivative[j]))
         slopes = np.where(size > 0.0, averages.slopes / np.where(size > 0.0, size, 1.0), 0.0)
-    return replace(
-        averages, log_distance=averages.log_distance + (scale if homogeneous else 0.0), slopes=slopes
-    )
+    log_distance = averages.log_distance + (scale if homogeneous else 0.0)
+    at_zero = slope_at_zero(state.activation)
+    if unit.centred and at_zero > 0.0 and 0.0 not in state.activation.kinks:
+        # Beyond what pair averages can hold phi is a straight line through phi(0).
+        with np.errstate(divide="ignore", invalid="ignore"):
+            half = 0.25 * (unit.log_variance[i] - unit.log_variance[j])
+            centre = 0.5 * (unit.log_variance[i] + unit.log_variance[j])
+            straight = centre + np.log(eps + 2.0 * np.square(np.sinh(half))) + np.log(at_zero)
+        tiny = np.maximum(unit.log_variance[i], unit.log_variance[j]) < _STRAIGHT
+        log_distance = np.where(tiny & np.isfinite(centre), straight, log_distance)
+    return replace(averages, log_distance=log_distance, slopes=slopes)
+
+
+_STRAIGHT = -200.0
+"""Logarithm of a variance below which a smooth activation is a straight line to rounding."""
 
 
 def _linear(state: LayerState) -> bool:
