@@ -143,3 +143,26 @@ def test_laws_whose_squares_leave_the_range_are_refused(spelling):
 def test_a_gain_may_not_push_a_law_out_of_range():
     with pytest.raises(InputError):
         Network(half_on(2), [Layer(2, "relu", "normal(std=9e139)", gain=1e3)]).weight_law(1)
+
+
+@pytest.mark.parametrize(
+    "family",
+    ["normal(std={})", "uniform(low=-{0}, high={0})", "rademacher(std={})", "truncated_normal(std={})"],
+)
+@pytest.mark.parametrize("power", [-430, -140, 140, 430])
+def test_laws_of_any_size_give_the_same_network_scaled(power, family):
+    """Weights of relu networks times c: E z² of layer l times c^2l, and the units that are off stay off, draw by draw.
+
+    Powers of two and the same random numbers, so all but rounding is equal.
+    """
+    scale = 2.0**power
+    assert not 1e-30 < scale < 1e30
+    for sampler in ("conditional", "dense") if family.startswith("normal") else ("dense",):
+        frames = [
+            rows(mlp("6,5", "relu", family.format(repr(s)), input=gaussian(4, 2)), sampler, draws=10)
+            for s in (1.0, scale)
+        ]
+        for layer in (1, 2):
+            shift = [f.loc["preactivation_second_moment", layer].log_value for f in frames]
+            assert shift[1] - shift[0] == pytest.approx(2 * layer * power * math.log(2), abs=1e-4)
+        assert frames[0].loc["inactive_fraction", 1].value == frames[1].loc["inactive_fraction", 1].value

@@ -27,6 +27,7 @@ _PAIRS = 1 << 15
 _STEP = np.float32(2.0**-32)
 _HALF = np.float32(2.0**-33)
 _TURN = np.float32(2.0 * math.pi * 2.0**-32)
+_LEAST = 1e-28  # sizes from here to its inverse keep their digits in single precision
 _MINUS_TWO = np.float32(-2.0)
 
 
@@ -69,6 +70,8 @@ class Noise:
 
     def normal(self, shape: tuple[int, ...], scale: float = 1.0) -> Array:
         """Return independent N(0, scale²) numbers."""
+        if self.dtype == np.float64 and not _LEAST < abs(scale) < 1 / _LEAST:
+            return self.normal(shape) * scale
         size = math.prod(shape)
         flat = np.empty(size + size % 2, np.float32)
         if self._stepped and size > _PAIRS:
@@ -80,6 +83,8 @@ class Noise:
 
     def uniform(self, shape: tuple[int, ...], low: float, high: float) -> Array:
         """Return independent U(low, high) numbers, on a grid of 2³² points symmetric about the centre."""
+        if self.dtype == np.float64 and not _LEAST < high - low < 1 / _LEAST:
+            return self.uniform(shape, -0.5, 0.5) * (high - low) + (high + low) / 2
         size = math.prod(shape)
         flat = np.empty(size, np.float32)
         scale, centre = np.float32((high - low) * 2.0**-32), (high + low) / 2

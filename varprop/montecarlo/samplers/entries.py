@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from varprop.montecarlo.samplers.program import extreme
+
 if TYPE_CHECKING:
     from varprop.initializers import Law
     from varprop.montecarlo.normals import Noise
@@ -27,8 +29,9 @@ def draw_weights(step: Step, draws: int, noise: Noise) -> Array:
         return fast
     if step.weight.own is not None:
         return step.weight.own(shape, noise.rng).astype(noise.dtype, copy=False)
+    dtype = np.float64 if extreme(step.weight) else np.float32
     return step.layer.sample_weights(
-        step.fan_in, step.fan_out, rng=noise.rng, draws=draws, dtype=np.float32
+        step.fan_in, step.fan_out, rng=noise.rng, draws=draws, dtype=dtype
     ).astype(noise.dtype, copy=False)
 
 
@@ -39,9 +42,8 @@ def draw_biases(step: Step, draws: int, noise: Noise) -> Array:
         return (step.bias.own(shape, noise.rng) - step.bias.mean).astype(noise.dtype, copy=False)
     fast = _fast(step.bias, shape, noise)
     if fast is None:
-        drawn = step.layer.sample_biases(
-            step.fan_in, step.fan_out, rng=noise.rng, draws=draws, dtype=np.float32
-        )
+        dtype = np.float64 if extreme(step.bias) else np.float32
+        drawn = step.layer.sample_biases(step.fan_in, step.fan_out, rng=noise.rng, draws=draws, dtype=dtype)
         fast = drawn.astype(noise.dtype, copy=False)
     if step.bias.mean:
         fast -= noise.dtype.type(step.bias.mean)

@@ -135,8 +135,15 @@ def compile_network(network: Network, share: float, histogram: bool, compiled: b
             )
         )
     x = network.input.array()
-    double = any(step.mean == "none" for step in steps) or size_ratio(x) > 2.0**_NEAR
+    double = any(step.mean == "none" or extreme(step.weight) or extreme(step.bias) for step in steps)
+    double = double or size_ratio(x) > 2.0**_NEAR
     return Program(network, tuple(steps), x, _first_equal(x), histogram, compiled, double)
+
+
+def extreme(law: Law) -> bool:
+    """Say whether a law's values or their products with ordinary ones need more range than single precision has."""
+    sizes = [size for size in (law.std, abs(law.mean)) if size]
+    return any(not 1e-30 < size < 1e30 for size in sizes)
 
 
 def size_ratio(x: Array) -> float:
