@@ -85,6 +85,6 @@ def test_matrix_stored_the_other_way_round():
             return x @ self.matrix
 
     table = audit(Times, torch.randn(3, 64), draws=2)
-    rows = table.set_index(["parameter", "quantity"])["measured"]
+    rows = table.set_index(["parameter", "quantity"])["measured"].sort_index()
     assert rows["matrix", "fan_in"] == 64
     assert rows["matrix", "fan_in_stated"] == stated(torch.zeros(64, 16))[0] == 16
