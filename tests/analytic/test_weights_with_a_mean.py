@@ -130,3 +130,18 @@ def test_explicit_draws_agree_above_atoms():
     error = 4.5 * square.std() / np.sqrt(draws)
     assert error < 0.02 * square.mean()
     assert abs(table.loc[(2, "preactivation_variance"), "value"] - square.mean()) < error
+
+
+@pytest.mark.parametrize(
+    "weights", ["torch.uniform_", "normal(mean=1e120,std=1e100)", "uniform(low=0,high=1e130)"]
+)
+@pytest.mark.parametrize("size", [1.0, 1e155, 1e-200])
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+def test_huge_sums_are_said_and_never_raised(weights, size, activation):
+    """Sums of weights with a mean, and inputs whose squares leave the doubles: rows or reasons, no warning."""
+    source = vp.data(size * X.T, name="x")
+    table = predict_network(vp.mlp("20x4,10", activation, weights, input=source))
+    assert (table[table["value"].isna()]["reason"] != "").all()
+    second = table[(table["quantity"] == "preactivation_second_moment") & (table["layer"] == 1)].iloc[0]
+    assert np.isfinite(second["log_value"])
+    assert second["value"] > 0.0 or "vanished" in second["reason"] or "overflow" in second["reason"]

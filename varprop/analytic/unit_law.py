@@ -165,8 +165,9 @@ class UnitLaw:
     def log_second_moment(self) -> Array:
         """Logarithm of E z², shape (B,)."""
         with np.errstate(divide="ignore"):
-            squares = np.square(self.mean) + self.uneven
-            return np.logaddexp(self.log_total_variance, np.log(squares))
+            # The square of a mean of 1e155 is no double; its logarithm is.
+            squares = np.logaddexp(2.0 * np.log(np.abs(self.mean)), np.log(self.uneven))
+            return np.logaddexp(self.log_total_variance, squares)
 
     @property
     def centred(self) -> bool:

@@ -110,7 +110,8 @@ def _standard(places: Array, m: float, s: float) -> Array:
         return np.zeros(0)
     with np.errstate(over="ignore"):
         found = np.sort((places - m) / s)
-    return found[np.abs(found) < 2.0 * _REACH]
+    apart = np.concatenate([[True], np.diff(found) > 1e-13])
+    return found[apart & (np.abs(found) < 2.0 * _REACH)]
 
 
 def _outer(
@@ -119,7 +120,7 @@ def _outer(
     edges = [_DENSITY]
     if d > 0.0 and s1 > 0.0 and s2 > 0.0:
         scale = 0.25 * (1.0 / s1 + 1.0 / s2) / d
-        grown = [scale]
+        grown = [max(scale, 1e-12)]  # less of the line than that does not count
         while grown[-1] < 1.0:
             grown.append(grown[-1] * _FAR)
         around = np.concatenate([-np.array(grown[::-1]), [0.0], grown])
