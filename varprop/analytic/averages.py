@@ -15,7 +15,7 @@ from varprop.analytic.unit_law import UnitLaw
 
 Array = NDArray[np.float64]
 
-_LOWEST, _HIGHEST = np.log(1e-100), np.log(1e100)
+_LOWEST, _HIGHEST = np.log(1e-100), np.log(1e99)
 _STEP = np.log(1e4)
 
 CHUNK = 4096
@@ -46,7 +46,7 @@ def averages(phi: Activation, law: UnitLaw) -> Averages:
     """Return E phi, log E phi² and log E phi'² under `law`.
 
     (Leaky) ReLU of a centred Gaussian has E phi² = (a² + b²)/2 · q and E phi'² = (a² + b²)/2 for slopes a and b,
-    used in log space so that depth cannot overflow. Others are evaluated for variances from 1e-100 to 1e100 and
+    used in log space so that depth cannot overflow. Others are evaluated for variances from 1e-100 to 1e99 and
     continued by the power law they follow at that end.
     """
     try:

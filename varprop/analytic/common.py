@@ -18,7 +18,7 @@ Array = NDArray[np.float64]
 
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(48)
 _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
-_HUGE = 1e100
+_HUGE = 1e99
 _LOG_HUGE = np.log(_HUGE)
 
 
