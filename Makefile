@@ -6,6 +6,7 @@
 #   make faults        every kind of fault at large; the table is reports/faults.md
 #   make fuzz [CASES=9100]   that many bad and good calls of each of eleven kinds: nothing but InputError escapes
 #   make battery [NETWORKS=400] [SEED=1]   theory's exact rows against explicitly drawn random networks
+#   make mutations     which 3 % errors of theory are caught; make calibration: false alarms and coverage
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -15,7 +16,7 @@ BIN    := $(VENV)/bin
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: report test lint types imports tests test-lowest faults gallery bench battery fuzz format clean
+.PHONY: report test lint types imports tests test-lowest faults gallery bench battery fuzz mutations calibration format clean
 
 report: $(VENV)/.installed
 	$(BIN)/varprop report -o reports/latest --force
@@ -55,6 +56,12 @@ fuzz: $(VENV)/.test-installed
 
 battery: $(VENV)/.test-installed
 	$(BIN)/python -m tests.exactness --networks $(NETWORKS) --seed $(SEED) --out reports/exactness
+
+mutations: $(VENV)/.test-installed
+	$(BIN)/python -m tests.large.mutations reports/calibration/mutations.md
+
+calibration: $(VENV)/.test-installed
+	$(BIN)/python -m tests.large.calibration reports/calibration/README.md
 
 format: $(VENV)/.test-installed
 	$(BIN)/ruff check --fix .

@@ -1,13 +1,14 @@
-"""Gaussian moments of an activation as functions of the variance alone, fast enough to call for every draw.
+"""Functions of a variance alone, such as Gaussian moments of an activation, fast enough to call for every draw.
 
-Where a moment needs quadrature it is interpolated by Chebyshev polynomials in the logarithm of the variance, on
-pieces that are halved until points between the nodes agree with the quadrature to `TOLERANCE`; a variance outside
+They are interpolated by Chebyshev polynomials in the logarithm of the variance, on
+pieces that are halved until points between the nodes agree with the function to `TOLERANCE`; a variance outside
 the table is computed directly. So interpolation biases nothing by more than that.
 """
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,8 +30,8 @@ _WIDEST, _NARROWEST = 1.0, 1 / 16
 _MARGIN = 1.5
 
 
-class MomentMap:
-    """E phi, E phi² and E phi'² at z ~ N(mean, k), as functions of k.
+def moment_map(activation: Activation, mean: float, low: float, high: float) -> VarianceMap:
+    """Return E phi, E phi² and E phi'² (`FIELDS`) at z ~ N(mean, k), as functions of k.
 
     Parameters
     ----------
@@ -44,47 +45,60 @@ class MomentMap:
     --------
     >>> import numpy as np
     >>> import varprop as vp
-    >>> table = MomentMap(vp.activation("relu"), 0.0, 0.5, 2.0)
+    >>> table = moment_map(vp.activation("relu"), 0.0, 0.5, 2.0)
     >>> table(np.array([1.0, 100.0]))[1]
     array([ 0.5, 50. ])
     """
 
-    def __init__(self, activation: Activation, mean: float, low: float, high: float) -> None:
-        self.activation = activation
-        self.mean = mean
+    def exact(k: Array) -> Array:
+        moments = activation.moments(k, mean, fields=FIELDS)
+        return np.stack([np.broadcast_to(getattr(moments, name), k.shape) for name in FIELDS])
+
+    return VarianceMap(exact, low, high)
+
+
+class VarianceMap:
+    """Several functions of a variance k, tabulated between two variances and computed directly beyond.
+
+    Parameters
+    ----------
+    exact : callable
+        From variances of shape (n,) to values of shape (functions, n).
+    low, high : float
+        Variances between which most arguments will lie, at least 0.
+    """
+
+    def __init__(self, exact: Callable[[Array], Array], low: float, high: float) -> None:
+        self.exact = exact
         self._left = np.zeros(0)
         self._right = np.zeros(0)
-        self._coefficients = np.zeros((0, _NODES, len(FIELDS)))
+        self._coefficients = np.zeros((0, _NODES, 0))
         if low > 0:
             start, stop = np.log(low) - _MARGIN, np.log(high) + _MARGIN
             number = max(1, int(np.ceil((stop - start) / _WIDEST)))
             edges = np.linspace(start, stop, number + 1)
             self._fit(list(itertools.pairwise(edges)))
 
-    def exact(self, k: Array) -> Array:
-        """Return the moments of `FIELDS` without interpolation, shape (fields, len(k))."""
-        moments = self.activation.moments(k, self.mean, fields=FIELDS)
-        return np.stack([np.broadcast_to(getattr(moments, name), k.shape) for name in FIELDS])
-
     def __call__(self, k: Array) -> Array:
-        """Return the moments of `FIELDS` at the variances k, shape (fields, len(k))."""
+        """Return the values at the variances k, shape (functions, len(k))."""
         with np.errstate(divide="ignore"):
             place = np.log(k)
         piece = np.searchsorted(self._right, place)
         inside = piece < len(self._right)
         inside[inside] = place[inside] >= self._left[piece[inside]]
         if not inside.all():
-            result = np.empty((len(FIELDS), len(k)))
-            result[:, ~inside] = self.exact(k[~inside])
+            outside = self.exact(k[~inside])
+            result = np.empty((len(outside), len(k)))
+            result[:, ~inside] = outside
             if inside.any():
                 result[:, inside] = self._interpolated(place[inside], piece[inside])
             return result
         return self._interpolated(place, piece)
 
     def slopes(self, k: float) -> Array:
-        """Return the derivatives with respect to k, shape (fields,), to about six digits."""
+        """Return the derivatives with respect to k, shape (functions,), to about six digits."""
         if k == 0.0:
-            return np.zeros(len(FIELDS))
+            return np.zeros(len(self.exact(np.zeros(1))))
         step = 1e-4
         ends = self(np.array([k * np.exp(-step), k * np.exp(step)]))
         return (ends[:, 1] - ends[:, 0]) / (2 * step * k)

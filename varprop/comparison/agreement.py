@@ -8,8 +8,9 @@ import numpy as np
 
 from varprop._validation import check_real
 from varprop.comparison import scales
-from varprop.comparison.joining import Pairs, Words, side_by_side
+from varprop.comparison.joining import Flags, Pairs, Words, side_by_side
 from varprop.comparison.verdicts import Rows, judge
+from varprop.results.intervals import is_heavy
 from varprop.results.schema import COMPARED_COLUMNS, table
 
 if TYPE_CHECKING:
@@ -60,8 +61,10 @@ def compare_frames(
     measured``. ``unpredicted``: there is no prediction; ``reason`` says why. What the prediction itself has
     to say follows after a colon.
 
-    Rows that do not vary over draws (zeros, constants) are compared to rounding. A fraction that was 0 or 1
-    in every draw is given the standard error of one unit in one draw.
+    Rows that do not vary over draws (zeros, constants) are compared to rounding; a fraction that was 0 or 1
+    in every draw, though the prediction is neither, is judged by the number of draws (Clopper and Pearson).
+    Where a row was measured by control variates, the plain mean beside it is tested too (the p-value is twice the
+    smaller one), and so are the innovations it rests on, at alpha/10: whichever rejects, the row differs.
 
     Examples
     --------
@@ -76,18 +79,19 @@ def compare_frames(
     alpha = check_real("alpha", alpha, minimum=1e-12, maximum=1.0, exclusive=True)
     pairs = side_by_side(predicted, simulated)
     unit = scales.units(pairs)
-    skewness = scales.skewness(pairs)
+    measured = scales.means(pairs)
     rows = Rows(
         predicted=pairs.predicted,
-        measured=pairs.measured,
-        error=scales.standard_errors(pairs),
-        draws=pairs.draws,
+        measured=measured,
+        plain=scales.plain_means(pairs),
+        beside=_beside(pairs),
         exact=pairs.order == "exact",
         within=margin * unit,
         allowance=scales.allowances(pairs, unit),
         rounding=scales.rounding(pairs, unit),
-        skewness=skewness,
-        worst_skewness=scales.worst_skewness(pairs, skewness),
+        chance=(pairs.kind == "fraction") & (pairs.predicted > 0.0) & (pairs.predicted < 1.0),
+        heavy=scales.heavy(pairs),
+        innovation=pairs.innovation_p * max(len(set(pairs.description["case"])), 1),
         blocked=_blocked(pairs),
     )
     verdicts = judge(rows, alpha)
@@ -95,7 +99,7 @@ def compare_frames(
         **pairs.description,
         "predicted": pairs.predicted,
         "measured": pairs.measured,
-        "std_error": rows.error,
+        "std_error": pairs.std_error,
         "ci_low": verdicts.ci_low,
         "ci_high": verdicts.ci_high,
         "difference": verdicts.difference,
@@ -129,6 +133,15 @@ def _blocked(pairs: Pairs) -> Words:
     unmeasured = ~np.isfinite(pairs.std_error) | (pairs.draws < 2)
     words = ["overflow", "vanished", "not measured", "noise"]
     return np.select([huge, tiny, unknown, unmeasured], words, default="").astype(object)
+
+
+def _beside(pairs: Pairs) -> Flags:
+    """Say which rows have a plain mean of their own beside the estimate that can be tested."""
+    spread = scales.varied(pairs.plain_value, pairs.plain_std_error, pairs.plain_draws)
+    known = np.isfinite(pairs.plain_value) & np.isfinite(pairs.plain_std_error) & (pairs.plain_draws >= 2)
+    positive = (pairs.kind == "moment") | (pairs.kind == "loss")
+    trusted = ~(positive & is_heavy(spread, pairs.log_std))
+    return np.asarray(known & trusted & (pairs.estimator == "control"))
 
 
 def _reasons(pairs: Pairs, codes: Words) -> Words:

@@ -65,9 +65,15 @@ class Pairs:
     measured_reason: Words
     std_error: Array
     median: Array
+    log_mean: Array
+    log_std: Array
     draws: Array
     estimator: Words
     further: Mapping[str, pd.Series]
+    plain_value: Array
+    plain_std_error: Array
+    plain_draws: Array
+    innovation_p: Array
 
     def __len__(self) -> int:
         return len(self.predicted)
@@ -123,6 +129,8 @@ def side_by_side(predicted: pd.DataFrame, simulated: pd.DataFrame) -> Pairs:
         return _taken(ours[column], left, missing)
 
     def theirs_at(column: str, missing: Any) -> npt.NDArray[Any]:
+        if column not in theirs:
+            return np.full(len(right), missing)
         return _taken(theirs[column], right, missing)
 
     shared = ("case", *LAYER_COLUMNS, "quantity")
@@ -147,9 +155,15 @@ def side_by_side(predicted: pd.DataFrame, simulated: pd.DataFrame) -> Pairs:
         measured_reason=theirs_at("reason", ""),
         std_error=theirs_at("std_error", np.nan),
         median=theirs_at("median", np.nan),
+        log_mean=theirs_at("log_mean", np.nan),
+        log_std=theirs_at("log_std", np.nan),
         draws=theirs_at("n_draws", 0).astype(np.float64),
         estimator=theirs_at("estimator", ""),
         further=_further(predicted, simulated, left, right),
+        plain_value=theirs_at("plain_value", np.nan),
+        plain_std_error=theirs_at("plain_std_error", np.nan),
+        plain_draws=theirs_at("plain_draws", 0).astype(np.float64),
+        innovation_p=theirs_at("innovation_p", np.nan),
     )
 
 

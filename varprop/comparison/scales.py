@@ -1,10 +1,11 @@
-"""What counts as small in a row: its unit, its rounding, its finite width, and how skewed its draws are."""
+"""What counts as small in a row: its unit, its rounding, its finite width; and how skewed its draws are."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from varprop.comparison.joining import Array, Pairs
+from varprop.comparison.joining import Array, Flags, Pairs
+from varprop.results.intervals import HEAVIEST, QUADRATIC, Means, is_heavy, one_sign, positive_skewness
 from varprop.results.schema import MOMENT_OF
 
 ABSOLUTE = 0.5
@@ -44,57 +45,66 @@ def allowances(pairs: Pairs, unit: Array) -> Array:
     return np.where(np.isfinite(pairs.allowance), np.abs(pairs.allowance), _depth_over_width(pairs) * unit)
 
 
-def skewness(pairs: Pairs) -> Array:
-    """Return the skewness of one draw, judged from the spread of the draws.
+def means(pairs: Pairs) -> Means:
+    """Return the measured means with what is known of one draw's law, from the estimate and its spread."""
+    made = pairs.estimator == "control"
+    return _means(pairs, pairs.measured, pairs.std_error, pairs.draws, made)
 
-    For moments and losses that of a log-normal law with the same coefficient of variation; for fractions that
-    of Poisson counts of the rarer side; for correlations three times the spread in units of the distance to 1;
-    for means that of a log-normal law while the spread is below the mean, else 0.
+
+def plain_means(pairs: Pairs) -> Means:
+    """Return the same of the plain means that stand beside controlled ones."""
+    never = np.zeros(len(pairs), dtype=bool)
+    return _means(pairs, pairs.plain_value, pairs.plain_std_error, pairs.plain_draws, never)
+
+
+def heavy(pairs: Pairs) -> Flags:
+    """Say which means cannot be trusted: flagged by the simulation, or moments and losses of too wide a spread.
+
+    Without a spread of the logarithm the ratio of mean to median tells it, exp(s²/2) for a log-normal law.
     """
-    measured = pairs.measured
-    spread = standard_errors(pairs) * np.sqrt(pairs.draws)
-    rarer = np.maximum(np.minimum(measured, 1.0 - measured), _one_unit(pairs))
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        varied = np.minimum(spread / np.abs(measured), 1e6)
-        by_kind = {
-            "fraction": np.where(measured <= 0.5, 1.0, -1.0) * spread / rarer,
-            "correlation": -np.sign(measured) * 3.0 * spread / (1.0 - np.abs(measured)),
-            "mean": np.where(varied < 1.0, np.sign(measured) * 3.0 * varied, 0.0),
-        }
-        positive = varied * (3.0 + varied**2)
-    chosen = np.select([pairs.kind == kind for kind in by_kind], list(by_kind.values()), positive)
-    return np.nan_to_num(np.asarray(chosen, dtype=np.float64), nan=0.0, posinf=1e18, neginf=-1e18)
-
-
-def worst_skewness(pairs: Pairs, skewness: Array) -> Array:
-    """Return the skewness by which to decide whether means of moments and losses can be trusted; 0 elsewhere.
-
-    It is infinite where the simulation has raised the flag ``heavy_tail`` itself, and at least that of a
-    log-normal law with the ratio of mean to median of the plain draws: a sample's standard deviation misses a
-    long tail more often than its mean does.
-    """
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        # mean / median = exp(s²/2) and c² = exp(s²) - 1
-        varied = np.sqrt(np.maximum(np.minimum(pairs.measured / pairs.median, 1e6) ** 2 - 1.0, 0.0))
-    plain = np.isfinite(varied) & (pairs.estimator != "control")
-    second = np.where(plain, varied * (3.0 + varied**2), 0.0)
-    positive = (pairs.kind == "moment") | (pairs.kind == "loss")
-    worst = np.where(positive, np.maximum(np.abs(skewness), second), 0.0)
     flagged = np.array(["heavy_tail" in reason for reason in pairs.measured_reason], dtype=bool)
-    return np.where(flagged, np.inf, worst)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        told = np.sqrt(2.0 * np.log(np.maximum(pairs.measured / pairs.median, 1.0)))
+    spread = varied(pairs.measured, pairs.std_error, pairs.draws)
+    wide = is_heavy(spread, pairs.log_std) | (np.isnan(pairs.log_std) & (told > HEAVIEST))
+    # A mean that no draw has given anything to is carried by draws that were not seen.
+    unseen = (pairs.measured == 0.0) & (pairs.predicted > 0.0) & (pairs.order != "")
+    return np.asarray(flagged | ((wide | unseen) & _positive(pairs) & (pairs.estimator != "control")))
 
 
-def standard_errors(pairs: Pairs) -> Array:
-    """Return standard errors; that of a fraction that was 0 or 1 in every draw is one unit in one draw."""
-    # One that is 0 or 1 by construction is predicted so, and needs no error.
-    chance = (pairs.kind == "fraction") & (pairs.predicted > 0.0) & (pairs.predicted < 1.0)
-    unvaried = chance & (pairs.std_error == 0.0) & ((pairs.measured == 0.0) | (pairs.measured == 1.0))
-    return np.where(unvaried, _one_unit(pairs), pairs.std_error)
+def varied(value: Array, error: Array, draws: Array) -> Array:
+    """Return the coefficient of variation over draws."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        spread = np.abs(error / value) * np.sqrt(draws)
+    return np.asarray(np.nan_to_num(spread, nan=0.0, posinf=1e150))
 
 
-def _one_unit(pairs: Pairs) -> Array:
-    """Return the fraction that one unit in one draw makes."""
-    return np.asarray(1.0 / np.maximum(pairs.draws * pairs.width, 1.0))
+def _means(pairs: Pairs, value: Array, error: Array, draws: Array, controlled: Flags) -> Means:
+    spread = varied(value, error, draws)
+    positive, log_variance = positive_skewness(spread, pairs.log_std)
+    same_sign = _positive(pairs) | ((pairs.kind == "mean") & one_sign(value, pairs.log_mean))
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        distance = -np.sign(value) * 3.0 * error * np.sqrt(draws) / (1.0 - np.abs(value))
+    by_kind = {
+        "fraction": np.zeros(len(pairs)),
+        "correlation": distance,
+        "mean": np.where(same_sign, np.sign(np.nan_to_num(value)) * positive, 0.0),
+    }
+    skewness = np.select([pairs.kind == kind for kind in by_kind], list(by_kind.values()), positive)
+    skewness = np.nan_to_num(np.where(controlled, QUADRATIC, skewness), nan=0.0, posinf=1e18, neginf=-1e18)
+    return Means(
+        value=value,
+        error=error,
+        draws=draws,
+        skewness=skewness,
+        both=controlled,
+        log_variance=np.where(same_sign & ~controlled, log_variance, 0.0),
+        fraction=(pairs.kind == "fraction") & ~controlled,
+    )
+
+
+def _positive(pairs: Pairs) -> Flags:
+    return np.asarray((pairs.kind == "moment") | (pairs.kind == "loss"))
 
 
 def _moments(pairs: Pairs) -> Array:

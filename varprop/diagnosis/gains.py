@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from varprop.activations import activation
-from varprop.activations.maps import MomentMap
+from varprop.activations.maps import VarianceMap, moment_map
 from varprop.results.health import LIMIT
 
 Array = NDArray[np.float64]
@@ -124,8 +124,8 @@ def _robust(spelling: str, found: Course, depth: int) -> float:
 
 
 @functools.lru_cache(maxsize=64)
-def _moments(spelling: str) -> MomentMap:
-    return MomentMap(activation(spelling), 0.0, *_TABLE)
+def _moments(spelling: str) -> VarianceMap:
+    return moment_map(activation(spelling), 0.0, *_TABLE)
 
 
 def _follow(spelling: str, gain: Array, bias: Array, depth: int, start: Array) -> tuple[Array, Array]:

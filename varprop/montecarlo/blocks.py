@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 SMALLEST_BLOCK = 4
 """Estimates that compare the draws of a block (the jackknife) need this many."""
 
-FORMAT = 4
+FORMAT = 5
 """Changes whenever the same plan would give other numbers or other bytes."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from varprop._validation import InputError, check_one_of, described
-from varprop.montecarlo.control import why_no_control
+from varprop.montecarlo.control_path import why_no_control
 from varprop.montecarlo.costs import draw_seconds
 from varprop.montecarlo.samplers.chain import why_not_chain
 from varprop.montecarlo.samplers.conditional import FAMILIES

@@ -21,6 +21,10 @@ V_l(k) = E phi(z)², z ~ N(m_l, k). Three steps, each of which leaves the mean a
    k̄_{l+1} = F_l(k̄_l). To first order in the innovations the quantity *is* its control, so that what remains is
    of second order: the variance falls by a factor that grows like the width.
 
+The known functions F, V, χ come from `conditional_means`, by a route that the prediction does not take, and the means
+of the innovations are kept, to be tested for zero. Where the innovations are so large that second order is no small
+one (`WIDEST`), a row keeps its plain value.
+
 Sources: control variates and conditioning as in Asmussen and Glynn (2007), *Stochastic Simulation*, ch. V; the
 Markov chain of k_l as in Hanin (2022, arXiv:2204.01058). The recursion for P and S is derived above.
 """
@@ -28,91 +32,29 @@ Markov chain of k_l as in Hanin (2022, arXiv:2204.01058). The recursion for P an
 from __future__ import annotations
 
 import functools
-import itertools
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from varprop.activations import interval_probability
-from varprop.activations.maps import FIELDS, MomentMap
-from varprop.montecarlo.nominal import nominal_exponents
+from varprop.activations.maps import FIELDS
+from varprop.montecarlo.conditional_means import below as probability_below
+from varprop.montecarlo.control_path import is_homogeneous, path
+from varprop.montecarlo.scaled import Power
 
 if TYPE_CHECKING:
     from varprop.montecarlo.samplers.program import Program, Step
-    from varprop.spec import Network
 
 Array = NDArray[Any]
+Values = dict[str, tuple[Array, Power]]
+"""Per-draw values of shape (draws, depth), with the binary exponents of the layers."""
 
-_DEEPEST = 200  # binary exponents of sizes between which variances and their products stay in range
+WIDEST = 0.1
+"""Relative variance of what a control removes up to which the rest, of second order, is taken as small."""
 
-
-def why_no_control(network: Network) -> str:
-    """Return why the control estimator is not available for a network, or an empty text."""
-    if network.input.batch > 1:
-        return f"the input has {network.input.batch} examples, and the control estimator takes one"
-    for number, layer in enumerate(network.layers, start=1):
-        weight, bias = network.weight_law(number), network.bias_law(number)
-        if weight.family != "normal" or weight.mean != 0.0:
-            return (
-                f"layer {number} has {layer.weights.name} weights, and control needs normal ones with mean 0"
-            )
-        if bias.family not in ("normal", "constant"):
-            return f"layer {number} has {layer.biases.name} biases, and control needs normal or constant ones"
-    exponents = nominal_exponents(network)
-    largest = float(np.abs(network.input.array()).max())
-    if largest and not 2.0**-_DEEPEST < largest < 2.0**_DEEPEST:
-        return "its inputs leave the range whose squares double precision holds"
-    if max(map(abs, exponents), default=0) > _DEEPEST:
-        return "its pre-activations leave the range of double precision"
-    return ""
-
-
-@dataclass(frozen=True, eq=False)
-class Path:
-    """The mean-field path of a network and the sensitivities along it.
-
-    Attributes
-    ----------
-    maps : tuple of MomentMap, one per layer
-    k : array of shape (depth,)
-        k̄.
-    forward : array of shape (depth,)
-        F_l'(k̄_l); 0 for the last layer.
-    chi, chi_slope : arrays of shape (depth,)
-        χ_l(k̄_l) and its derivative.
-    """
-
-    maps: tuple[MomentMap, ...]
-    k: Array
-    forward: Array
-    chi: Array
-    chi_slope: Array
-
-
-@functools.lru_cache(maxsize=64)
-def path(program: Program) -> Path:
-    """Work out the path of a program, once per process."""
-    steps = program.steps
-    variances = [steps[0].weight.variance * float((program.x**2).sum()) + steps[0].bias.variance]
-    for step, after in itertools.pairwise(steps):
-        moments = step.activation.moments(variances[-1], step.bias.mean, fields=("second_moment",))
-        size = float(moments.second_moment) * step.fan_out
-        variances.append(after.weight.variance * size + after.bias.variance)
-    k = np.array(variances)
-    tables: dict[Any, MomentMap] = {}
-    maps = []
-    for step in steps:
-        key = (step.activation, step.bias.mean)
-        if key not in tables:
-            same = [v for s, v in zip(steps, variances, strict=True) if (s.activation, s.bias.mean) == key]
-            tables[key] = MomentMap(step.activation, step.bias.mean, min(same), max(same))
-        maps.append(tables[key])
-    slopes = np.array([m.slopes(v) for m, v in zip(maps, variances, strict=True)])
-    gains = [after.weight.variance * after.fan_in for after in steps[1:]]
-    chi = np.array([m(np.array([v]))[2, 0] for m, v in zip(maps, variances, strict=True)])
-    return Path(tuple(maps), k, slopes[:, 1] * np.array([*gains, 0.0]), chi, slopes[:, 2])
+_FAR = 64  # binary exponents from which the size of the gradient is taken out
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,18 +91,22 @@ class Innovations:
         The steps up to layer l carried along the mean-field path: k_l - drift_l is k_l's control estimate.
     gap : array
         ``(D_l / n_l - χ_l(k_l)) / χ_l(k̄_l)``, 0 at the last layer.
+    relative : array of shape (draws, depth, 2)
+        Both in units of their conditional means, for the test; NaN where there is none.
     """
 
     step: Array
     drift: Array
     gap: Array
+    relative: Array
 
 
-def forward_values(program: Program, sums: list[Sums]) -> tuple[dict[str, Array], Innovations]:
-    """Return the forward quantities, arrays of shape (draws, depth), and the innovations."""
-    mean_field, depth = path(program), program.depth
+def forward_values(program: Program, sums: list[Sums]) -> tuple[Values, Innovations]:
+    """Return the forward quantities and the innovations."""
+    mean_field, depth = path(program.network), program.depth
     shape = (len(sums[0].k), depth)
-    new = Innovations(np.zeros(shape), np.zeros(shape), np.zeros(shape))
+    zeros = (np.zeros(shape), np.zeros(shape), np.zeros(shape))
+    new = Innovations(*zeros, np.full((*shape, 2), np.nan))
     values = {name: np.empty(shape) for name in (*_DIRECT, *_OF_FIELD.values(), *_FRACTIONS)}
     for i, (step, held) in enumerate(zip(program.steps, sums, strict=True)):
         table, typical = mean_field.maps[i], float(mean_field.k[i])
@@ -170,8 +116,11 @@ def forward_values(program: Program, sums: list[Sums]) -> tuple[dict[str, Array]
             expected = step.weight.variance * step.fan_in * mean_field.maps[i - 1](below.k)[1]
             new.step[:, i] = held.k - expected - step.bias.variance
             new.drift[:, i] = mean_field.forward[i - 1] * new.drift[:, i - 1] + new.step[:, i]
+            new.relative[:, i, 0] = _ratio(new.step[:, i], expected)
         if i + 1 < depth and mean_field.chi[i] > 0:
-            new.gap[:, i] = (held.d / step.fan_out - moments[2]) / mean_field.chi[i]
+            gap = held.d / step.fan_out - moments[2]
+            new.gap[:, i] = gap / mean_field.chi[i]
+            new.relative[:, i, 1] = _ratio(gap, moments[2])
         drift = new.drift[:, i]
         values["preactivation_variance"][:, i] = held.k - drift
         values["preactivation_second_moment"][:, i] = held.k - drift + step.bias.mean**2
@@ -180,24 +129,28 @@ def forward_values(program: Program, sums: list[Sums]) -> tuple[dict[str, Array]
             values[_OF_FIELD[field]][:, i] = moments[place] - slopes[place] * drift
         ends = typical * np.array([1 - _STEP, 1 + _STEP])
         for name in _FRACTIONS:
-            share, near = _fraction(step, name, held.k), _fraction(step, name, ends)
+            share, near = fraction(step, name, held.k), fraction(step, name, ends)
             slope = (near[1] - near[0]) / (ends[1] - ends[0]) if typical > 0 else 0.0
             values[name][:, i] = share - slope * drift
-    return values, new
+    return {name: (value, 0) for name, value in values.items()}, new
 
 
-def backward_values(
-    program: Program, sums: list[Sums], p: Array, s: Array, new: Innovations
-) -> dict[str, Array]:
-    """Return the squared gradients' conditional means less their martingale, arrays of shape (draws, depth).
+def _ratio(one: Array, other: Array) -> Array:
+    ratio: Array = np.divide(one, other, out=np.full(one.shape, np.nan), where=other > 0)
+    return ratio
+
+
+def backward_values(program: Program, sums: list[Sums], p: Array, s: Array, new: Innovations) -> Values:
+    """Return the squared gradients' conditional means less their martingale.
 
     Parameters
     ----------
     p, s : arrays of shape (draws,)
         E|delta|² and E(w·delta)² of the last layer given the forward pass.
     """
-    mean_field, depth = path(program), program.depth
+    mean_field, depth = path(program.network), program.depth
     values = {name: np.empty((len(p), depth)) for name in _BACKWARD}
+    powers, power = np.zeros(depth, np.int64), 0
     typical = _typical_start(program, float(mean_field.k[-1]))
     # d log p̄ / d k̄ of the layers above, and the controls that they bring along.
     sensitivity, above = 0.0, np.zeros(len(p))
@@ -217,6 +170,7 @@ def backward_values(
         values["gradient_preactivation"][:, i] = (p - typical * relative) / step.fan_out
         values["gradient_weight"][:, i] = (p * held.h - typical * size * entry) / entries
         values["gradient_input"][:, i] = (back - variance * step.fan_in * typical * relative) / step.fan_in
+        powers[i] = power
         if i:
             below = sums[i - 1]
             p, s = (
@@ -225,9 +179,74 @@ def backward_values(
             )
             typical *= variance * step.fan_in * float(mean_field.chi[i - 1])
             above = above + sensitivity * new.step[:, i]
+            far = math.frexp(typical)[1]
+            if typical > 0 and abs(far) > _FAR:
+                p, s, typical = np.ldexp(p, -far), np.ldexp(s, -far), math.ldexp(typical, -far)
+                power += far
     values["gradient_bias"] = values["gradient_preactivation"]
     values["gradient_weight_batch"] = values["gradient_weight"]
-    return values
+    return {name: (value, powers) for name, value in values.items()}
+
+
+@functools.lru_cache(maxsize=64)
+def controlled(program: Program) -> dict[str, Array]:
+    """Return of every quantity in which layers control holds, arrays of bool of shape (depth,).
+
+    To first order in the innovations a quantity *is* its control. It holds where the rest is of higher order in
+    something small, or is exactly 0.
+    """
+    mean_field, depth = path(program.network), program.depth
+    with np.errstate(divide="ignore", invalid="ignore"):
+        spread = np.nan_to_num(mean_field.variance / mean_field.k**2)
+    narrow = spread <= WIDEST
+    rows = dict.fromkeys(_DIRECT, narrow | mean_field.affine)
+    homogeneous = np.array([is_homogeneous(step.activation, step.bias.mean) for step in program.steps])
+    for name in ("activation_second_moment", "derivative_second_moment", *_FRACTIONS):
+        rows[name] = narrow | (mean_field.affine & homogeneous)
+    rows["activation_mean"] = narrow
+    above, sensitivity = 0.0, 0.0
+    path_spread, entry_spread = np.zeros(depth), np.zeros(depth)
+    for i in range(depth - 1, -1, -1):
+        if i < depth - 1 and mean_field.chi[i] > 0:
+            sensitivity = mean_field.chi_slope[i] / mean_field.chi[i] + mean_field.forward[i] * sensitivity
+            above += mean_field.gap_variance[i]
+        path_spread[i] = above + sensitivity**2 * mean_field.variance[i]
+        size = mean_field.k[i] - program.steps[i].bias.variance
+        entry = sensitivity + (1 / size if i and size > 0 else 0.0)
+        entry_spread[i] = above + entry**2 * mean_field.variance[i]
+        above += sensitivity**2 * mean_field.step_variance[i]
+    for name in ("gradient_preactivation", "gradient_bias", "gradient_input"):
+        rows[name] = path_spread <= WIDEST
+    for name in ("gradient_weight", "gradient_weight_batch"):
+        rows[name] = entry_spread <= WIDEST
+    return rows
+
+
+@functools.lru_cache(maxsize=64)
+def event_errors(program: Program) -> dict[str, Array]:
+    """Return the standard deviation over draws that dying layers alone give each quantity, shape (depth,).
+
+    An event that no draw has shown leaves no spread. Its probability, here the conditional one, bounds what it can
+    have done: the standard error is at least this over the root of the number of draws. Backward quantities are in
+    units of their value.
+    """
+    mean_field, depth = path(program.network), program.depth
+    chance = np.sqrt(mean_field.dead * (1.0 - mean_field.dead))
+    errors = {name: np.zeros(depth) for name in (*_OF_FIELD.values(), *_FRACTIONS)}
+    for i, step in enumerate(program.steps):
+        if not chance[i]:
+            continue
+        k, dead = float(mean_field.k[i]), step.bias.variance
+        table, slopes = mean_field.maps[i], mean_field.maps[i].slopes(k)
+        jump = table(np.array([dead]))[:, 0] - table(np.array([k]))[:, 0] - slopes * (dead - k)
+        for place, name in enumerate(_OF_FIELD.values()):
+            errors[name][i] = chance[i] * abs(jump[place])
+        for name in _FRACTIONS:
+            share = fraction(step, name, np.array([dead, k]))
+            errors[name][i] = chance[i] * abs(share[0] - share[1])
+    for name in (*_BACKWARD, "gradient_bias", "gradient_weight_batch"):
+        errors[name] = np.full(depth, chance[-1])
+    return errors
 
 
 _DIRECT = ("preactivation_mean", "preactivation_variance", "preactivation_second_moment")
@@ -241,7 +260,7 @@ _BACKWARD = ("gradient_preactivation", "gradient_weight", "gradient_input")
 _STEP = 1e-3
 
 
-def _fraction(step: Step, name: str, k: Array) -> Array:
+def fraction(step: Step, name: str, k: Array) -> Array:
     """Return the probability of a set of pre-activations at variances k; with one input, inactive is dead."""
     mean = step.bias.mean
     if name == "saturated_fraction":
@@ -250,8 +269,15 @@ def _fraction(step: Step, name: str, k: Array) -> Array:
         intervals: tuple[tuple[float, float], ...] = ((-np.inf, step.low), (step.high, np.inf))
     else:
         intervals = step.inactive
-    # Disjoint, so the probabilities add.
-    return sum((interval_probability(low, high, mean, k) for low, high in intervals), np.zeros(k.shape))
+    # Disjoint, so the probabilities add; the ends belong to an interval, which matters at variance 0 alone.
+    total = np.zeros(k.shape)
+    for low, high in intervals:
+        if high == math.inf:  # from the upper side, where a small tail keeps its digits
+            inside = probability_below(-low, -mean, k)
+        else:
+            inside = probability_below(high, mean, k) - probability_below(low, mean, k)
+        total += np.where(k > 0, inside, float(low <= mean <= high))
+    return total
 
 
 def _typical_start(program: Program, k: float) -> float:

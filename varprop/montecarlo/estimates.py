@@ -7,11 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from varprop.montecarlo import control
 from varprop.montecarlo.cells import Moments
 from varprop.montecarlo.histograms import Histogram, grid
 from varprop.montecarlo.nominal import nominal_exponents
 from varprop.montecarlo.samplers.program import Program, compile_network
 from varprop.montecarlo.statistics import PLACE, Statistics
+from varprop.results.intervals import (
+    Means,
+    is_heavy,
+    one_sign,
+    p_values,
+    positive_skewness,
+    reaches,
+)
 from varprop.results.schema import MOMENT_OF, QUANTITIES, SIMULATED_COLUMNS, tidy
 
 if TYPE_CHECKING:
@@ -21,19 +30,13 @@ if TYPE_CHECKING:
 
 CONFIDENCE = 0.95
 
-HEAVY_LOG_VARIANCE = 3.0
-"""Variance of the logarithm (from the upper half of the draws) from which a mean is not trusted: a log-normal's
-mean then lies 1.5 in the logarithm above its median, and few draws decide it."""
-
 HEAVY_SHARE = 0.25
 """Part of a sum that one of many draws may have before the mean is not trusted."""
 
-HEAVY_BESIDE_CONTROL = 0.25
-"""Relative variance of a plain second moment from which the controlled mean beside it is not trusted. What control
-leaves of a mean is of second order in that spread, hence as skewed as its square: with relu, width 256 and 50 draws,
-intervals of the mean fail too often from about this spread on."""
+_MANY = 100
 
-_SOME, _MANY = 20, 100
+_TABLE_ERROR = 1e-9
+"""Relative error that the control estimator's tables may leave, at most."""
 
 
 def estimates(plan: Plan, statistics: Statistics) -> pd.DataFrame:
@@ -58,18 +61,17 @@ def estimates(plan: Plan, statistics: Statistics) -> pd.DataFrame:
         gives, beside what the estimator makes of it; ``innovation_p`` is the p-value of the control estimator's
         innovations that the row rests on, NaN if it rests on none.
         ``log_mean`` and ``log_std`` are mean and standard deviation over draws of the natural logarithm
-        of the draw's number as the estimator gives it (zeros left out); ``variance_ratio`` says how many times
+        of the draw's own number, before any control (zeros left out); ``variance_ratio`` says how many times
         smaller the estimator ``control`` made the variance over draws, NaN for others.
     """
     import varprop
 
     network = plan.network
-    table = _columns(plan, statistics)
-    heavy = _heavy(statistics, controlled=plan.estimator == "control")
+    table = _columns(plan, statistics, _controlled(plan, statistics.depth))
     rows = []
     batch = network.input.batch
     for number in range(1, network.depth + 1):
-        head = network.row(number) | {"sampler": plan.sampler, "estimator": plan.estimator}
+        head = network.row(number) | {"sampler": plan.sampler}
         for name in QUANTITIES:
             if name in ("data_variance", "correlation") and batch < 2:
                 continue
@@ -77,7 +79,7 @@ def estimates(plan: Plan, statistics: Statistics) -> pd.DataFrame:
                 continue
             place = (number - 1) * len(QUANTITIES) + PLACE[name]
             row = {column: values[place] for column, values in table.items()}
-            row["reason"] = _reason(plan, row, row.pop("tiny"), bool(heavy[number - 1, PLACE[name]]))
+            row["reason"] = _reason(plan, row, row.pop("tiny"), row.pop("heavy"))
             if QUANTITIES[name].kind == "fraction":
                 row["ci_low"], row["ci_high"] = max(row["ci_low"], 0.0), min(row["ci_high"], 1.0)
             if name in MOMENT_OF:
@@ -93,23 +95,25 @@ def estimates(plan: Plan, statistics: Statistics) -> pd.DataFrame:
     return tidy(rows, SIMULATED_COLUMNS, attrs)
 
 
-def _columns(plan: Plan, statistics: Statistics) -> dict[str, Any]:
+def _columns(plan: Plan, statistics: Statistics, controlled: Any) -> dict[str, Any]:
     """Return the columns that need no name, one entry per cell."""
-    from scipy.special import stdtrit
-
-    moments, logs = statistics.cells.moments, statistics.cells.logs
+    moments, logs, plain = statistics.cells.moments, statistics.plain_logs, statistics.plain
     lost = statistics.cells.overflows > 0
     value = np.where(lost, np.inf, moments.value())
-    error = np.where(lost, np.nan, np.maximum(moments.std_error(), _floor(plan, statistics, value)))
+    least = _floor(plan, statistics, value, controlled)
+    error = np.where(lost, np.nan, np.maximum(moments.std_error(), least))
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        before = _variance(statistics.plain)
-        after = _variance(moments) * 4.0 ** np.clip(moments.exponent - statistics.plain.exponent, -500, 500)
+        before = _variance(plain)
+        after = _variance(moments) * 4.0 ** np.clip(moments.exponent - plain.exponent, -500, 500)
         ratio = np.where(after > 0, before / after, np.where(before > 0, np.inf, 1.0))
         scatter = np.sqrt(logs.spread / np.maximum(logs.count - 1, 1)) * np.exp2(logs.exponent.astype(float))
-        half = stdtrit(np.maximum(moments.count - 1, 1), (1 + CONFIDENCE) / 2) * error
-        low, high = value - half, value + half
-    controlled = plan.estimator == "control"
-    beside = (statistics.plain.value(), statistics.plain.std_error()) if controlled else (value, error)
+    log_std = np.where(logs.count > 1, scatter, np.nan)
+    heavy = _heavy(statistics, log_std, controlled)
+    means = _means(statistics, value, error, logs.value(), log_std, controlled)
+    with np.errstate(invalid="ignore", over="ignore"):
+        down, up = reaches(means, 1.0 - CONFIDENCE)
+        low, high = np.where(heavy, np.nan, value - down), np.where(heavy, np.nan, value + up)
+    beside = (np.where(controlled, plain.value(), value), np.where(controlled, plain.std_error(), error))
     return {
         "value": value.tolist(),
         "log_value": np.where(lost, np.inf, moments.log_value()).tolist(),
@@ -118,14 +122,52 @@ def _columns(plan: Plan, statistics: Statistics) -> dict[str, Any]:
         "ci_high": high.tolist(),
         "median": statistics.cells.medians().tolist(),
         "tiny": ((value == 0.0) & (moments.mean != 0.0)).tolist(),
+        "heavy": heavy.tolist(),
         "n_draws": moments.count.tolist(),
+        "estimator": np.where(controlled, "control", "plain").tolist(),
         "plain_value": beside[0].tolist(),
         "plain_std_error": beside[1].tolist(),
-        "plain_draws": statistics.plain.count.tolist(),
+        "plain_draws": np.where(controlled, plain.count, moments.count).tolist(),
+        "innovation_p": np.where(controlled, _innovation_p(statistics), np.nan).tolist(),
         "log_mean": logs.value().tolist(),
-        "log_std": np.where(logs.count > 1, scatter, np.nan).tolist(),
-        "variance_ratio": np.where(plan.estimator == "control", ratio, np.nan).tolist(),
+        "log_std": log_std.tolist(),
+        "variance_ratio": np.where(controlled, ratio, np.nan).tolist(),
     }
+
+
+def _controlled(plan: Plan, depth: int) -> Any:
+    """Return which cells control estimates, flat."""
+    found = np.zeros((depth, len(QUANTITIES)), bool)
+    if plan.estimator == "control":
+        for name, layers in control.controlled(_program(plan)).items():
+            found[:, PLACE[name]] = layers
+    return found.reshape(-1)
+
+
+def _program(plan: Plan) -> Program:
+    return compile_network(plan.network, plan.share, plan.histogram, plan.compiled)
+
+
+def _means(
+    statistics: Statistics, value: Any, error: Any, log_mean: Any, log_std: Any, controlled: Any
+) -> Means:
+    """Return the means with what is known of one draw's law."""
+    draws = np.maximum(statistics.cells.moments.count, 1).astype(float)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        varied = np.nan_to_num(np.abs(error / value) * np.sqrt(draws), posinf=1e6)
+    kinds = np.tile([quantity.kind for quantity in QUANTITIES.values()], statistics.depth)
+    positive = (kinds == "moment") | (kinds == "loss") | (one_sign(value, log_mean) & (kinds == "mean"))
+    positive &= ~controlled
+    skewness, log_variance = positive_skewness(varied, log_std)
+    return Means(
+        value=value,
+        error=error,
+        draws=draws,
+        skewness=np.where(positive, np.sign(np.nan_to_num(value)) * skewness, 0.0),
+        both=np.zeros(len(value), bool),
+        log_variance=np.where(positive, log_variance, 0.0),
+        fraction=(kinds == "fraction") & ~controlled,
+    )
 
 
 def _variance(moments: Moments) -> Any:
@@ -133,16 +175,17 @@ def _variance(moments: Moments) -> Any:
     return moments.spread / np.maximum(moments.count - 1, 1)
 
 
-def _floor(plan: Plan, statistics: Statistics, value: Any) -> Any:
-    """Return the least standard error of each value: what rounding may have done, or half an event that was not seen.
+def _floor(plan: Plan, statistics: Statistics, value: Any, controlled: Any) -> Any:
+    """Return the least standard error of each value: what rounding may have done, or an event that was not seen.
 
-    A fraction of which all draws show the same has no spread, yet is known to about one over the units drawn.
+    A fraction of which all draws show the same has no spread, yet is known to about one over the number of draws:
+    units of one draw are not independent. Under control it is the conditional probability of the event that says
+    what it can have done.
     """
     by_layer = np.abs(value).reshape(statistics.depth, -1)
     floor = statistics.rounding * by_layer
-    program = compile_network(plan.network, plan.share, plan.histogram)
-    units = np.array(plan.network.widths[1:]) * float(statistics.draws)
-    activations = [layer.activation for layer in plan.network.layers]
+    program, draws = _program(plan), float(statistics.draws)
+    still = (statistics.cells.moments.spread == 0.0).reshape(floor.shape)
     for name, quantity in QUANTITIES.items():
         place = PLACE[name]
         if quantity.scale is not None:
@@ -153,25 +196,70 @@ def _floor(plan: Plan, statistics: Statistics, value: Any) -> Any:
             # Inputs that have become equal to rounding differ by rounding.
             q = by_layer[:, PLACE["preactivation_second_moment"]]
             floor[:, place] = np.maximum(floor[:, place], statistics.rounding**2 * q)
-        elif quantity.kind == "fraction" and plan.estimator == "plain":
-            seen = units * (1 if name == "dead_fraction" else plan.network.input.batch)
-            floor[:, place] = np.where(_possible(program, name), 0.5 / seen, 0.0)
-        elif name == "derivative_second_moment" and plan.estimator == "plain":
+        elif quantity.kind == "fraction":
+            floor[:, place] = np.where(still[:, place] & _possible(program, name), 1.0 / draws, 0.0)
+        elif name == "derivative_second_moment":
             # With two slopes it is a fraction too: the share of units on the steeper side.
-            step = [
-                0.0 if n.slopes is None else abs(n.slopes[1] ** 2 - n.slopes[0] ** 2) for n in activations
-            ]
-            floor[:, place] = np.maximum(
-                floor[:, place], 0.5 * np.array(step) / (units * plan.network.input.batch)
-            )
+            unseen = still[:, place] & [step.mean != "none" for step in program.steps]
+            floor[:, place] = np.maximum(floor[:, place], np.where(unseen, _slope_gaps(program) / draws, 0.0))
+    if controlled.any():
+        own = np.maximum(statistics.rounding, _TABLE_ERROR) * by_layer
+        for name, error in control.event_errors(program).items():
+            unit = by_layer[:, PLACE[name]] if QUANTITIES[name].backward else 1.0
+            own[:, PLACE[name]] = np.hypot(own[:, PLACE[name]], error * unit / math.sqrt(draws))
+            scale = QUANTITIES[name].scale
+            if scale is not None:
+                own[:, PLACE[name]] += _TABLE_ERROR * np.sqrt(by_layer[:, PLACE[scale]])
+        floor = np.where(controlled.reshape(floor.shape), own, floor)
     return floor.reshape(-1)
 
 
+def _slope_gaps(program: Program) -> Any:
+    """Return how far the squares of a homogeneous activation's two slopes are apart, 0 for other activations."""
+    slopes = [step.activation.slopes for step in program.steps]
+    return np.array([0.0 if pair is None else abs(pair[1] ** 2 - pair[0] ** 2) for pair in slopes])
+
+
 def _possible(program: Program, name: str) -> Any:
-    """Say of every layer whether the fraction can be anything but 0 or 1."""
+    """Say of every layer whether the fraction is random, and can be anything but 0 or 1."""
     if name == "saturated_fraction":
-        return [s.low < s.high and not (s.low == -math.inf and s.high == math.inf) for s in program.steps]
-    return [bool(step.inactive) for step in program.steps]
+        open_sets = [
+            s.low < s.high and not (s.low == -math.inf and s.high == math.inf) for s in program.steps
+        ]
+    else:
+        open_sets = [bool(step.inactive) for step in program.steps]
+    return np.array([o and s.mean != "none" for o, s in zip(open_sets, program.steps, strict=True)])
+
+
+def _innovation_p(statistics: Statistics) -> Any:
+    """Return for every cell the p-value of the innovations it rests on, times their number in the network.
+
+    Conditional means of layer l are refuted by the steps to l + 1 and by the slopes of l, gradients by all steps and
+    by the slopes of the layers above.
+    """
+    new = statistics.innovations
+    mean, draws = 1.0 + np.nan_to_num(new.value()), np.maximum(new.count, 1).astype(float)
+    error = np.nan_to_num(new.std_error())
+    varied = error * np.sqrt(draws) / np.maximum(mean, 1e-3)
+    unknown, no = np.full(mean.shape, np.nan), np.zeros(mean.shape, bool)
+    skewness, log_variance = positive_skewness(varied, unknown)
+    # A spread of rounding alone tells nothing.
+    tested = (new.count > 3) & (varied > 1e-5) & ~is_heavy(varied, unknown)
+    p = np.full(mean.shape, np.nan)
+    means = Means(mean, error, draws, skewness, no, log_variance, no)
+    p[tested] = p_values(means.at(tested), np.ones(int(tested.sum())))
+    p = (np.nan_to_num(p, nan=np.inf) * max(int(tested.sum()), 1)).reshape(statistics.depth, 2)
+    steps = np.minimum.accumulate(p[:, 0])
+    next_steps = np.append(steps[1:], steps[-1])
+    slopes_above = np.minimum.accumulate(p[::-1, 1])[::-1]
+    cells = np.empty((statistics.depth, len(QUANTITIES)))
+    for name, quantity in QUANTITIES.items():
+        if quantity.backward:
+            least = np.minimum(steps[-1], slopes_above)
+        else:
+            least = np.minimum(next_steps, p[:, 1]) if name == "derivative_second_moment" else next_steps
+        cells[:, PLACE[name]] = np.where(np.isinf(least), np.nan, np.minimum(least, 1.0))
+    return cells.reshape(-1)
 
 
 def _reason(plan: Plan, row: dict[str, Any], tiny: bool, heavy: bool) -> str:
@@ -184,18 +272,16 @@ def _reason(plan: Plan, row: dict[str, Any], tiny: bool, heavy: bool) -> str:
     return "heavy_tail" if heavy else ""
 
 
-def _heavy(statistics: Statistics, controlled: bool) -> Any:
-    """Say of every layer and quantity whether few draws decide its mean, shape (depth, quantities)."""
-    spread, positive = statistics.cells.sketch.upper_log_spreads()
-    heavy = (positive >= _SOME) & (spread > HEAVY_LOG_VARIANCE)
+def _heavy(statistics: Statistics, log_std: Any, controlled: Any) -> Any:
+    """Say of every cell whether few draws decide its mean."""
+    moments = statistics.cells.moments
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        varied = np.nan_to_num(np.sqrt(_variance(moments)) / np.abs(moments.mean), posinf=1e150)
+    wide = is_heavy(varied, log_std)
     if statistics.draws >= _MANY:
-        heavy |= statistics.cells.largest_share() > HEAVY_SHARE
-    heavy = heavy.reshape(statistics.depth, -1)
+        wide |= statistics.cells.largest_share() > HEAVY_SHARE
+    heavy = (wide & ~controlled).reshape(statistics.depth, -1)
     own = heavy.copy()
-    if controlled:
-        plain = statistics.plain
-        wide = _variance(plain) > HEAVY_BESIDE_CONTROL * np.square(plain.mean)
-        heavy |= wide.reshape(heavy.shape)
     for name, quantity in QUANTITIES.items():
         # A mean or a ratio is as heavy as the second moment it is measured by; a fraction never is.
         scale = "preactivation_second_moment" if name == "correlation" else quantity.scale
@@ -203,7 +289,7 @@ def _heavy(statistics: Statistics, controlled: bool) -> Any:
             own[:, PLACE[name]] = heavy[:, PLACE[scale]]
         elif quantity.kind == "fraction":
             own[:, PLACE[name]] = False
-    return own
+    return own.reshape(-1) & ~controlled
 
 
 def layer_histograms(plan: Plan, statistics: Statistics) -> tuple[Histogram, ...]:

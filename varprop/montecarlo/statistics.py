@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from varprop.montecarlo.cells import Array, Cells, Moments
+from varprop.montecarlo.scaled import logarithm
 from varprop.results.schema import QUANTITIES
 
 NAMES = tuple(QUANTITIES)
@@ -39,6 +40,11 @@ class Statistics:
         Of the per-draw values as the estimator gives them.
     plain : Moments
         Of the per-draw values before the control variate; equal to ``cells.moments`` for the plain estimator.
+    plain_logs : Moments
+        Of the natural logarithms of their magnitudes, zeros left out.
+    innovations : Moments
+        Of the control estimator's relative innovations, cells ordered by layer, then step and gap (see
+        `varprop.montecarlo.control.Innovations`); no draws for the plain estimator.
     histogram : array of int64, shape (depth, bins)
         Counts of pre-activations on the plan's grid; no bins if histograms are off.
     rounding : float
@@ -58,6 +64,8 @@ class Statistics:
     depth: int
     cells: Cells
     plain: Moments
+    plain_logs: Moments
+    innovations: Moments
     histogram: Array
     rounding: float = ROUNDING_DOUBLE
 
@@ -68,6 +76,7 @@ class Statistics:
         exponent: Array | None = None,
         histogram: Array | None = None,
         plain: tuple[Array, Array] | None = None,
+        innovations: Array | None = None,
         rounding: float = ROUNDING_DOUBLE,
     ) -> Statistics:
         """Summarise per-draw values.
@@ -82,6 +91,8 @@ class Statistics:
             Counts of pre-activations.
         plain : (value, exponent), optional
             The values before a control variate, some of them possibly NaN. Default: `value`.
+        innovations : array of shape (draws, depth, 2), optional
+            Relative innovations of the control estimator.
         rounding : float
             Relative error that rounding may leave in a value.
         """
@@ -89,9 +100,16 @@ class Statistics:
         flat = value.reshape(draws, -1)
         powers = np.zeros(flat.shape, np.int64) if exponent is None else exponent.reshape(draws, -1)
         cells = Cells.of(flat, powers)
-        before = cells.moments if plain is None else Moments.of(*(a.reshape(draws, -1) for a in plain))
+        before, logs = cells.moments, cells.logs
+        if plain is not None:
+            own = [a.reshape(draws, -1) for a in plain]
+            before = Moments.of(*own)
+            known = np.isfinite(own[0]) & (own[0] != 0)
+            logs = Moments.of(np.where(known, logarithm(*own), np.nan))
+        steps = np.full((1, depth, 2), np.nan) if innovations is None else innovations
+        new = Moments.of(steps.reshape(len(steps), -1))
         counts = np.zeros((depth, 0), np.int64) if histogram is None else histogram.astype(np.int64)
-        return cls(draws, depth, cells, before, counts, rounding)
+        return cls(draws, depth, cells, before, logs, new, counts, rounding)
 
     def merge(self, other: Statistics) -> Statistics:
         """Return the summary of both sets of draws. The result of many depends on their order in the last bit."""
@@ -100,6 +118,8 @@ class Statistics:
             self.depth,
             self.cells.merge(other.cells),
             self.plain.merge(other.plain),
+            self.plain_logs.merge(other.plain_logs),
+            self.innovations.merge(other.innovations),
             self.histogram + other.histogram,
             max(self.rounding, other.rounding),
         )
@@ -108,6 +128,8 @@ class Statistics:
         """Return an .npz archive without pickled objects; equal statistics give equal bytes."""
         named = {f"cells.{name}": array for name, array in self.cells.arrays().items()}
         named |= {f"plain.{name}": array for name, array in vars(self.plain).items()}
+        named |= {f"logs.{name}": array for name, array in vars(self.plain_logs).items()}
+        named |= {f"innovations.{name}": array for name, array in vars(self.innovations).items()}
         named |= {"size": np.array([self.draws, self.depth]), "histogram": self.histogram}
         named |= {"rounding": np.array(self.rounding)}
         buffer = io.BytesIO()
@@ -126,7 +148,17 @@ class Statistics:
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:
             named = {name: archive[name] for name in archive.files}
         draws, depth = (int(n) for n in named["size"])
-        cells = {name.removeprefix("cells."): a for name, a in named.items() if name.startswith("cells.")}
-        plain = {name.removeprefix("plain."): a for name, a in named.items() if name.startswith("plain.")}
-        held = Cells.from_arrays(cells), Moments(**plain), named["histogram"], float(named["rounding"])
-        return cls(draws, depth, *held)
+
+        def part(prefix: str) -> dict[str, Array]:
+            return {n.removeprefix(prefix): array for n, array in named.items() if n.startswith(prefix)}
+
+        return cls(
+            draws,
+            depth,
+            Cells.from_arrays(part("cells.")),
+            Moments(**part("plain.")),
+            Moments(**part("logs.")),
+            Moments(**part("innovations.")),
+            named["histogram"],
+            float(named["rounding"]),
+        )

@@ -202,7 +202,15 @@ SIMULATED_COLUMNS = (
     "plain_draws",
     "innovation_p",
 )
-BESIDE_COLUMNS = ("plain_value", "plain_std_error", "plain_draws", "innovation_p")
+BESIDE_COLUMNS = (
+    "log_mean",
+    "log_std",
+    "variance_ratio",
+    "plain_value",
+    "plain_std_error",
+    "plain_draws",
+    "innovation_p",
+)
 """What `SIMULATED_COLUMNS` have beside the estimate; a table from elsewhere may lack them."""
 
 COMPARED_COLUMNS = (

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from varprop.montecarlo.control import controlled
 from varprop.montecarlo.heap import keep_freed_memory
 from varprop.montecarlo.normals import Noise
 from varprop.montecarlo.samplers.chain import run_chain
@@ -23,6 +24,7 @@ from varprop.montecarlo.samplers.reductions import NeedsDouble
 from varprop.montecarlo.samplers.walk import Maps, walk
 from varprop.montecarlo.samplers.watch import Watch
 from varprop.montecarlo.statistics import NAMES, ROUNDING_DOUBLE, ROUNDING_SINGLE, Statistics
+from varprop.results.schema import QUANTITIES
 
 if TYPE_CHECKING:
     from varprop.montecarlo.blocks import Block, Plan
@@ -51,9 +53,13 @@ def sample_block(plan: Plan, block: Block) -> Statistics:
     if plan.sampler == "chain":
         chain = run_chain(program, rng, block.draws)
         return Statistics.of(chain.value, chain.exponent)
-    control = plan.estimator == "control"
+    layers = controlled(program) if plan.estimator == "control" else None
+    # Under control, gradients are drawn in one group per block, to say what control has gained, or where it does
+    # not hold in all of them.
+    once = layers is not None and all(layers[name].all() for name in layers if QUANTITIES[name].backward)
     records: list[Records] = []
     values: list[Records] = []
+    innovations: list[Array] = []
     histogram: Array | None = None
     dtype = np.dtype(np.float64 if program.double else np.float32)
     rounding = ROUNDING_DOUBLE
@@ -61,9 +67,8 @@ def sample_block(plan: Plan, block: Block) -> Statistics:
         state = rng.bit_generator.state
         while True:
             noise = Noise(rng, dtype, plan.compiled)
-            watch = Watch(program) if control else None
-            # Under control, gradients are drawn in one group per block, to say what control has gained.
-            back = not (control and records)
+            watch = None if layers is None else Watch(program)
+            back = not (once and records)
             try:
                 record, counts = walk(
                     program, _maps(plan, draws, noise), noise, draws, backward=back, watch=watch
@@ -75,10 +80,20 @@ def sample_block(plan: Plan, block: Block) -> Statistics:
                 dtype = np.dtype(np.float64)
         rounding = max(rounding, ROUNDING_SINGLE if dtype == np.float32 else ROUNDING_DOUBLE)
         records.append(record)
-        values.append(record if watch is None else record.replaced(watch.values()))
+        if watch is None or layers is None:
+            values.append(record)
+        else:
+            found, relative = watch.values()
+            values.append(record.replaced(found, layers))
+            innovations.append(relative)
         histogram = counts if histogram is None else histogram + counts
-    plain = joined(records) if control else None
-    return Statistics.of(*joined(values), histogram, plain=plain, rounding=rounding)
+    return Statistics.of(
+        *joined(values),
+        histogram,
+        plain=None if layers is None else joined(records),
+        innovations=np.concatenate(innovations) if innovations else None,
+        rounding=rounding,
+    )
 
 
 def _maps(plan: Plan, draws: int, noise: Noise) -> Maps:

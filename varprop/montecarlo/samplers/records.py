@@ -57,13 +57,22 @@ class Records:
         for row, place, draws in self._skipped:
             self.value[draws, row, place] = np.nan
 
-    def replaced(self, values: dict[str, Array]) -> Records:
-        """Return a copy with the quantities in `values`, arrays of shape (draws, depth), put in their place."""
+    def replaced(self, values: dict[str, tuple[Array, Power]], layers: dict[str, Array]) -> Records:
+        """Return a copy with other values of some quantities in some layers.
+
+        Parameters
+        ----------
+        values : dict of (value, exponent)
+            Arrays of shape (draws, depth), with binary exponents of shape (depth,) or 0.
+        layers : dict of arrays of bool, shape (depth,)
+            Where they take the place of what was recorded.
+        """
         copy = Records(*self.value.shape[:2])
         copy.value[:], copy.exponent[:] = self.value, self.exponent
-        for name, value in values.items():
-            copy.value[:, :, PLACE[name]] = np.where(np.isnan(value), np.inf, value)
-            copy.exponent[:, :, PLACE[name]] = 0
+        for name, (value, exponent) in values.items():
+            here = layers[name]
+            copy.value[:, here, PLACE[name]] = np.where(np.isnan(value), np.inf, value)[:, here]
+            copy.exponent[:, here, PLACE[name]] = np.broadcast_to(exponent, here.shape)[here]
         return copy
 
 

@@ -61,8 +61,9 @@ class Watch:
             s = shifted(dot(w, delta), own + shift) ** 2
         self._start = p, s
 
-    def values(self) -> dict[str, Array]:
-        """Return every quantity that the control estimator gives, arrays of shape (draws, depth)."""
+    def values(self) -> tuple[control.Values, Array]:
+        """Return every quantity that the control estimator gives, and its relative innovations."""
         assert self._start is not None
         forward, new = control.forward_values(self.program, self.sums)
-        return forward | control.backward_values(self.program, self.sums, *self._start, new)
+        backward = control.backward_values(self.program, self.sums, *self._start, new)
+        return forward | backward, new.relative
