@@ -120,7 +120,7 @@ def backward_rules() -> Iterator[Mutation]:
             yield Mutation(f"backward: {field}, {label}", networks, functools.partial(_wrong_gradient, field))
         yield Mutation(
             f"backward: phi'², {label}", networks,
-            functools.partial(_wrong_logs, backward, "_masked", range(3)),
+            functools.partial(_wrong_logs, backward, "_slopes_over_silence", (0,)),
         )  # fmt: skip
         yield Mutation(f"backward: W^T, {label}", networks, _wrong_weighted)
     for field in ("mean", "log_second_moment", "log_derivative"):
