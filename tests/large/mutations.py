@@ -242,7 +242,7 @@ def _wrong_gradient(field: str) -> Any:
 def _wrong_weighted() -> Any:
     def change(after: Any) -> Any:
         logs = {
-            name: getattr(after, name) + np.log(FACTOR) for name in ("log_square", "log_alive", "log_dead")
+            name: getattr(after, name) + np.log(FACTOR) for name in ("log_square", "log_awake", "log_silent")
         }
         return dataclasses.replace(after, **logs)
 

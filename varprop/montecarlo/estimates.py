@@ -14,6 +14,7 @@ from varprop.montecarlo.nominal import nominal_exponents
 from varprop.montecarlo.samplers.program import Program, compile_network
 from varprop.montecarlo.statistics import PLACE, Statistics
 from varprop.results.intervals import (
+    QUADRATIC,
     Means,
     is_heavy,
     one_sign,
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from varprop.montecarlo.blocks import Plan
 
 CONFIDENCE = 0.95
+
+CONTROLLED = 1.0
+"""Skewness, of either sign, of what control leaves of a moment: of a quadratic form in some ten normal numbers."""
 
 HEAVY_SHARE = 0.25
 """Part of a sum that one of many draws may have before the mean is not trusted."""
@@ -159,12 +163,16 @@ def _means(
     positive = (kinds == "moment") | (kinds == "loss") | (one_sign(value, log_mean) & (kinds == "mean"))
     positive &= ~controlled
     skewness, log_variance = positive_skewness(varied, log_std)
+    # Many innovations add up in a moment; a rare tail is moved by the few draws of largest variance.
+    left = np.where(kinds == "fraction", QUADRATIC, CONTROLLED)
     return Means(
         value=value,
         error=error,
         draws=draws,
-        skewness=np.where(positive, np.sign(np.nan_to_num(value)) * skewness, 0.0),
-        both=np.zeros(len(value), bool),
+        skewness=np.where(
+            controlled, left, np.where(positive, np.sign(np.nan_to_num(value)) * skewness, 0.0)
+        ),
+        both=controlled,
         log_variance=np.where(positive, log_variance, 0.0),
         fraction=(kinds == "fraction") & ~controlled,
     )
