@@ -52,9 +52,22 @@ def averages(phi: Activation, law: UnitLaw) -> Averages:
     try:
         if law.centred:
             return _homogeneous(phi, law) if phi.slopes is not None else _centred(phi, law)
-        return _mixed(phi, law)
+        alone = law.gaussian_alone
+        if not alone.any():
+            return _mixed(phi, law)
+        # Next to sizes of 1e20 a bias of 1 is nothing: those inputs are looked at without it.
+        large = averages(phi, law.centre())
+        rest = large if alone.all() else _mixed(phi, law)
+        mean, square, slope = (
+            np.where(alone, *both) for both in zip(_arrays(large), _arrays(rest), strict=True)
+        )
+        return Averages(mean, square, slope, large.reason or rest.reason)
     except InputError as error:
         return no_averages(law.mean.size, str(error))
+
+
+def _arrays(found: Averages) -> tuple[Array, Array, Array]:
+    return found.mean, found.log_second_moment, found.log_derivative
 
 
 def no_averages(batch: int, reason: str) -> Averages:
@@ -159,10 +172,21 @@ def _continued(at: Array, near: Array, inward: float, beyond: Array) -> Array:
 def _mixed(phi: Activation, law: UnitLaw) -> Averages:
     if law.single and phi.slopes is not None:
         return _shifted_homogeneous(phi, law)
+    if np.any(law.log_variance[~law.gaussian_alone] > _HIGHEST):
+        raise InputError(
+            "variance", "more than 1e99", "less, unless the mean is 0 or the activation homogeneous"
+        )
     if law.single:
         variance = np.exp(np.minimum(law.log_variance, _HIGHEST))
         m = phi.moments(variance, mean=law.mean, fields=("mean", "second_moment", "derivative_second_moment"))
         return Averages(np.asarray(m.mean), _log(m.second_moment), _log(m.derivative_second_moment))
+    fields = ("mean", "second_moment", "derivative_second_moment")
+    if law.positions is None and set(fields) <= set(phi.forms.general):
+        # Waves turn too fast for any nodes; what has formulas needs none.
+        means, logs, shares = law.components()
+        m = phi.moments(np.exp(np.minimum(logs, _HIGHEST)), mean=means, fields=fields)
+        mean, square, slope_square = ((shares * getattr(m, name)).sum(axis=0) for name in fields)
+        return Averages(mean, _log(square), _log(slope_square))
     found = []
     for part in law.split(CHUNK):
         nodes = gaussian_nodes(part, phi.kinks)

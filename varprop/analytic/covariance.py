@@ -149,8 +149,12 @@ def _own(state: LayerState, arriving: Array, pairs: Pairs, known: Known | None) 
 def _averages(state: LayerState, eps: Array, pairs: Pairs) -> PairAverages:
     """Return distances after the activation, and products of slopes as a share of the roots of E phi'²."""
     unit, i, j = state.unit, pairs.first, pairs.second
+    if unit.gaussian_alone.all():
+        unit = unit.centre()
     scale = float(np.max(unit.log_variance, initial=-np.inf, where=np.isfinite(unit.log_variance)))
     homogeneous = state.activation.slopes is not None and unit.centred and np.isfinite(scale)
+    if scale > _LARGEST and not homogeneous:
+        raise InputError("input", "pre-activations beyond 1e50", "less, for averages over pairs of them")
     seen = replace(unit, log_variance=unit.log_variance - scale) if homogeneous else unit
     averages = pair_averages(state.activation, seen, eps, i, j)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -171,6 +175,9 @@ def _averages(state: LayerState, eps: Array, pairs: Pairs) -> PairAverages:
 
 _STRAIGHT = -200.0
 """Logarithm of a variance below which a smooth activation is a straight line to rounding."""
+
+
+_LARGEST = float(np.log(1e100))
 
 
 def _linear(state: LayerState) -> bool:

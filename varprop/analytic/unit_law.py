@@ -8,7 +8,7 @@ unit follows a mixture of Gaussians: one component for a Gaussian, constant or z
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,6 +112,10 @@ def _mixture(offsets: object, extra: object, weights: object) -> BiasMixture:
     return BiasMixture(*(np.asarray(a, dtype=np.float64) for a in (offsets, extra, weights)))
 
 
+_NOTHING = _mixture([0.0], [0.0], [1.0])
+_BELOW_ROUNDING = np.log(1e-20)
+
+
 @dataclass(frozen=True)
 class UnitLaw:
     """The law of one unit's pre-activation, for each of B inputs.
@@ -173,6 +177,19 @@ class UnitLaw:
     def centred(self) -> bool:
         """Whether it is one Gaussian of mean zero for every input."""
         return self.single and not self.mean.any()
+
+    @property
+    def gaussian_alone(self) -> NDArray[np.bool_]:
+        """Where mean and bias are below the rounding of the Gaussian part, so that they do not count, shape (B,)."""
+        if self.positions is not None:
+            return np.zeros(self.mean.shape, dtype=bool)
+        size = np.abs(self.mean) + np.abs(self.bias.offsets).max() + np.sqrt(self.bias.extra.max())
+        with np.errstate(divide="ignore"):
+            return np.asarray(np.log(size) < 0.5 * self.log_variance + _BELOW_ROUNDING)
+
+    def centre(self) -> UnitLaw:
+        """Return the Gaussian part alone."""
+        return replace(self, mean=np.zeros_like(self.mean), bias=_NOTHING, bias_variance=0.0)
 
     def split(self, size: int) -> Iterator[UnitLaw]:
         """Yield the laws of consecutive inputs, so many at a time that components times inputs stay below `size`."""
