@@ -152,8 +152,20 @@ def test_what_is_heavy() -> None:
     varied, log_std = np.array([1.0, 1.3, 5.0, 1.3]), np.array([0.8, 1.0, 1.0, 1.3])
     assert is_heavy(varied, log_std).tolist() == [False, False, True, True]
     # One squared normal number varies by sqrt(2), its logarithm by pi/sqrt(2): the long tail is the lower one.
-    assert not is_heavy(np.array([math.sqrt(2.0)]), np.array([math.pi / math.sqrt(2.0)]))[0]
+    square = np.array([math.sqrt(2.0)]), np.array([math.pi / math.sqrt(2.0)])
+    assert not is_heavy(*square, units=np.array([1.0]))[0]
+    assert is_heavy(*square, units=np.array([16.0]))[0]
     assert is_heavy(np.array([1.0, 3.0]), np.array([math.nan, math.nan])).tolist() == [False, True]
+
+
+def test_few_draws_of_a_wide_law_are_heavy() -> None:
+    """Thirty draws of a log-normal law of deviation 2.5 vary far less than the law, whose mean they nearly always miss.
+
+    Their logarithms show it: a sample deviation below 1.2 has probability 1e-6 (chi-square, 29 degrees of freedom).
+    """
+    draws = np.exp(2.5 * np.random.default_rng(1).standard_normal((1000, 30)))
+    varied = draws.std(axis=1, ddof=1) / draws.mean(axis=1)
+    assert is_heavy(varied, np.log(draws).std(axis=1, ddof=1), units=16.0).all()
 
 
 def test_one_sign_is_seen_in_the_geometric_mean() -> None:

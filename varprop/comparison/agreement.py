@@ -140,7 +140,7 @@ def _beside(pairs: Pairs) -> Flags:
     spread = scales.varied(pairs.plain_value, pairs.plain_std_error, pairs.plain_draws)
     known = np.isfinite(pairs.plain_value) & np.isfinite(pairs.plain_std_error) & (pairs.plain_draws >= 2)
     positive = (pairs.kind == "moment") | (pairs.kind == "loss")
-    trusted = ~(positive & is_heavy(spread, pairs.log_std))
+    trusted = ~(positive & is_heavy(spread, pairs.log_std, pairs.units))
     return np.asarray(known & trusted & (pairs.estimator == "control"))
 
 

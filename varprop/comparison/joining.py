@@ -89,6 +89,12 @@ class Pairs:
         return self.description["width"].astype(np.float64)
 
     @cached_property
+    def units(self) -> Array:
+        """Least number of units that a row averages over: those of the layer or of the one below, if that is stated."""
+        below = self.description["fan_in"].astype(np.float64)
+        return np.where(below > 0, np.minimum(self.width, below), self.width)
+
+    @cached_property
     def unpredicted(self) -> Flags:
         """Where there is no prediction, neither as a number nor as a logarithm."""
         return np.isnan(self.predicted) & np.isnan(self.predicted_log)

@@ -66,7 +66,7 @@ def heavy(pairs: Pairs) -> Flags:
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         told = np.sqrt(2.0 * np.log(np.maximum(pairs.measured / pairs.median, 1.0)))
     spread = varied(pairs.measured, pairs.std_error, pairs.draws)
-    wide = is_heavy(spread, pairs.log_std) | (np.isnan(pairs.log_std) & (told > HEAVIEST))
+    wide = is_heavy(spread, pairs.log_std, pairs.units) | (np.isnan(pairs.log_std) & (told > HEAVIEST))
     # A mean that no draw has given anything to is carried by draws that were not seen.
     unseen = (pairs.measured == 0.0) & (pairs.predicted > 0.0) & (pairs.order != "")
     return np.asarray(flagged | ((wide | unseen) & _positive(pairs) & (pairs.estimator != "control")))

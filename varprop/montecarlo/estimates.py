@@ -112,7 +112,7 @@ def _columns(plan: Plan, statistics: Statistics, controlled: Any) -> dict[str, A
         ratio = np.where(after > 0, before / after, np.where(before > 0, np.inf, 1.0))
         scatter = np.sqrt(logs.spread / np.maximum(logs.count - 1, 1)) * np.exp2(logs.exponent.astype(float))
     log_std = np.where(logs.count > 1, scatter, np.nan)
-    heavy = _heavy(statistics, log_std, controlled)
+    heavy = _heavy(plan, statistics, log_std, controlled)
     means = _means(statistics, value, error, logs.value(), log_std, controlled)
     with np.errstate(invalid="ignore", over="ignore"):
         down, up = reaches(means, 1.0 - CONFIDENCE)
@@ -280,12 +280,13 @@ def _reason(plan: Plan, row: dict[str, Any], tiny: bool, heavy: bool) -> str:
     return "heavy_tail" if heavy else ""
 
 
-def _heavy(statistics: Statistics, log_std: Any, controlled: Any) -> Any:
+def _heavy(plan: Plan, statistics: Statistics, log_std: Any, controlled: Any) -> Any:
     """Say of every cell whether few draws decide its mean."""
     moments = statistics.cells.moments
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         varied = np.nan_to_num(np.sqrt(_variance(moments)) / np.abs(moments.mean), posinf=1e150)
-    wide = is_heavy(varied, log_std)
+    units = [min(plan.network.fans(number)) for number in range(1, statistics.depth + 1)]
+    wide = is_heavy(varied, log_std, np.repeat(units, len(QUANTITIES)))
     if statistics.draws >= _MANY:
         wide |= statistics.cells.largest_share() > HEAVY_SHARE
     heavy = (wide & ~controlled).reshape(statistics.depth, -1)

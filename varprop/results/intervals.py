@@ -52,6 +52,7 @@ QUADRATIC = 8.0**0.5
 _SYMMETRIC = 1e-7
 _LEAST_P = 1e-30
 _LEAST_SHARE = 0.4  # of the variance of the logarithm; a log-normal law has 1, one squared normal number 0.22
+_FEW = 2  # units whose squares have so long a lower tail on the logarithm's scale
 _FARTHEST = 1e6  # standard errors
 
 
@@ -110,15 +111,22 @@ def one_sign(value: Array, log_mean: Array) -> npt.NDArray[np.bool_]:
         return np.asarray(np.log(np.abs(value)) >= log_mean - 1e-9)
 
 
-def is_heavy(varied: Array, log_std: Array) -> npt.NDArray[np.bool_]:
+def is_heavy(varied: Array, log_std: Array, units: Array | float = np.inf) -> npt.NDArray[np.bool_]:
     """Say where few draws decide the mean of positive draws, from their spread on either scale.
 
-    A long lower tail of the logarithm, as one squared normal number has, does a mean no harm: a wide logarithm counts
-    where the draws themselves are wide too.
+    Parameters
+    ----------
+    varied, log_std : array
+        Coefficient of variation over draws, and standard deviation of the logarithm (NaN where it is not known).
+    units : array or float
+        Least number of units that one draw's number averages over. The logarithm of one or two squared normal numbers
+        has a long lower tail, which does a mean no harm: there a wide logarithm counts only where the draws themselves
+        are wide too. Otherwise it always counts, since few draws of a heavy-tailed law vary less than the law does.
     """
     with np.errstate(over="ignore"):
         implied = np.log1p(np.square(np.minimum(varied, 1e150)))
-        wide = (log_std > HEAVIEST) & (implied > _LEAST_SHARE * np.square(log_std))
+        seen = (units > _FEW) | (implied > _LEAST_SHARE * np.square(log_std))
+        wide = (log_std > HEAVIEST) & seen
     return np.asarray(wide | (implied > HEAVIEST**2))
 
 
