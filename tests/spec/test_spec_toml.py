@@ -206,7 +206,7 @@ NETWORK = "[[network]]\nwidths = [3, 2]\n"
         (NETWORK + "weights = 'normal(sdt=1)'", r"^network\[0\].weights.sdt: 1 .*'std' .did you mean"),
         (NETWORK + "weights = 'normal(std=-1)'", r"^network\[0\].weights.std: -1"),
         (NETWORK + "weights = 'normal(std=nan)'", r"^network\[0\].weights.std: 'nan'"),
-        (NETWORK + "biases = ['zeros']", r"^network\[0\].biases: list"),
+        (NETWORK + "biases = ['zeros']", r"^network\[0\].biases: \['zeros'\]"),
         (NETWORK + "gain = 0", r"^network\[0\].gain: 0"),
         (NETWORK + "output_activation = 'lin'", r"^network\[0\].output_activation: 'lin'"),
         (NETWORK + "head = 'softmax'", r"^network\[0\].head.kind: 'softmax' .*'softmax_ce' .did you mean"),
