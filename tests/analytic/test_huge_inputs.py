@@ -46,6 +46,17 @@ def test_pairs_of_huge_inputs_are_right_or_not_told(biases):
     assert rows("mish", biases, x)[2, "correlation"][1] == ""
 
 
+def test_a_loss_of_huge_outputs_has_a_prediction():
+    """Logits of 1e120 are decided: E (sigmoid - y)² = 1/2 for either target."""
+    head = Head("bce", np.array([[1.0, 0.0], [0.0, 0.0]]))
+    layers = (Layer(2, "linear", "normal(std=2.0)", "normal(std=1.0)"),)
+    x = 1e120 * np.array([[1.0, 2.0], [2.0, -1.0]])
+    table = predict_network(Network(Input(x), layers, head)).set_index("quantity")
+    assert table.loc["gradient_preactivation", "value"] == pytest.approx(0.5, rel=1e-9)
+    # Orthogonal inputs: products of the two errors are 1/4 E s s' for s, s' = ±1 independent, plus the targets' part.
+    assert np.isfinite(table.loc["gradient_weight_batch", "value"])
+
+
 def test_waves_keep_their_formula_under_any_bias():
     """E cos(z)² = (1 + e^{-2q} E cos 2b)/2, which is 1/2 at q = 4e4 whatever the bias is."""
     layers = (Layer(3, "cos", "normal(std=2.0)", "uniform(low=0.0, high=1.0)"),)

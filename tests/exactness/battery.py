@@ -83,5 +83,5 @@ def _rounding(row: Row, sizes: dict[Row, float]) -> float:
         # Gradients may cancel in a sum: a squared rounding error of the largest.
         return 1e-26 * max(size for (_, of), size in sizes.items() if of != SIZES[0])
     of = {"preactivation_mean": math.sqrt(square), "preactivation_variance": square, "data_variance": square}
-    # Correlations and fractions are means of numbers up to 1.
-    return 1e-13 * of.get(name, 1.0 if name in {"correlation", *FRACTIONS} else 0.0)
+    # Correlations and fractions are means of numbers up to 1; the former are differences of squares of other sizes.
+    return 1e-13 * of.get(name, 100.0 if name in {"correlation", *FRACTIONS} else 0.0)

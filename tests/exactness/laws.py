@@ -40,6 +40,11 @@ def is_fixed(spelling: str) -> bool:
     return name in FIXED or (name in ("normal", "rademacher") and given.get("std") == 0.0)
 
 
+def has_atoms(spelling: str) -> bool:
+    """Say whether a law has values of positive probability."""
+    return parse(spelling)[0] in ATOMIC or is_fixed(spelling)
+
+
 def sampler(spelling: str, fan_in: int, fan_out: int, gain: float = 1.0) -> Sampler:
     """Return how to draw from a law, every value multiplied by `gain`."""
     name, given = parse(spelling)

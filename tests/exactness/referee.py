@@ -102,7 +102,7 @@ def _chunk(case: Case, size: int, rng: np.random.Generator) -> dict[Row, np.ndar
         b = laws.sampler(layer.biases, *fans)(rng, (size, fans[1]))
         phi = function(layer.activation)
         z = w @ h + b[:, :, None]
-        if phi.kinks:
+        if phi.kinks and laws.has_atoms(layer.weights) and laws.has_atoms(layer.biases):
             z = _snapped(z, np.abs(w) @ np.abs(h) + np.abs(b)[:, :, None], phi.kinks)
         a, slope = phi.value(z), phi.slope(z)
         arriving.append(h)

@@ -227,15 +227,21 @@ def _from_known(weights: Law, biases: Law, below: Known, matrix: Array | None) -
     return _Arrived(mean, log_variance, kurtosis, np.zeros_like(mean), exact, shape)
 
 
+_ROUNDING = 1e-6
+_LOST = "the mean of the biases is lost beside inputs of this size"
+
+
 def _placed(matrix: Array, biases: Law, below: Known) -> _Arrived:
     """Identity weights on known inputs: z_i = (W x)_i + b_i, of which everything is known unit by unit."""
     with np.errstate(over="ignore"):
         z = (matrix @ below.values) * np.exp(below.log_scale)
     mean, nothing = z.mean(axis=0), np.zeros(z.shape[1])
     positions = z - mean
-    exact = Exact(mean=True, variance=True, law=mixture_is_exact(biases), mirrored=False)
+    # Means of units are kept as differences from their average, next to which that of the biases may vanish.
+    lost = bool(np.abs(mean).max() * _ROUNDING > np.abs(biases.mean) > 0.0)
+    exact = Exact(mean=True, variance=True, law=mixture_is_exact(biases) and not lost, mirrored=False)
     return _Arrived(
-        mean + biases.mean, nothing - np.inf, nothing, nothing, exact,
+        mean + biases.mean, nothing - np.inf, nothing, nothing, exact, _LOST if lost else "",
         uneven=np.square(positions).mean(axis=0), positions=positions if positions.any() else None,
     )  # fmt: skip
 

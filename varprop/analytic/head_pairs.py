@@ -8,6 +8,7 @@ from scipy.special import softmax
 
 from varprop._random import generator
 from varprop.activations import activation
+from varprop.analytic.averages import averages
 from varprop.analytic.batch_moments import pair_averages
 from varprop.analytic.covariance import DOUBTFUL, Pairs, PairState
 from varprop.analytic.head_start import Start
@@ -63,9 +64,11 @@ def _gram(values: Array, pairs: Pairs) -> Array:
 def _bce(last: LayerState, targets: Array, pair: PairState, pairs: Pairs) -> tuple[Array, str]:
     sigmoid, unit = activation("sigmoid"), last.unit
     found = pair_averages(sigmoid, unit, pair.eps, pairs.first, pairs.second)
-    moments = sigmoid.moments(np.exp(unit.log_variance), mean=unit.mean, fields=("mean", "second_moment"))
+    alone = averages(sigmoid, unit)
+    if alone.reason:
+        return np.full(pairs.first.shape, np.nan), alone.reason
     i, j = pairs.first, pairs.second
-    m, e, y = moments.mean, moments.second_moment, targets.mean(axis=0)
+    m, e, y = alone.mean, np.exp(alone.log_second_moment), targets.mean(axis=0)
     product = 0.5 * (e[i] + e[j]) - found.distance
     note = "" if found.doubt <= DOUBTFUL else f"products of sigmoid outputs known to {found.doubt:.1g} only"
     return product - m[i] * y[j] - m[j] * y[i] + _gram(targets, pairs), note

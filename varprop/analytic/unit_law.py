@@ -208,12 +208,12 @@ class UnitLaw:
 
         Units of different means are components like those of the bias, one after the other.
         """
-        means = self.mean + self.bias.offsets[:, None]
         with np.errstate(divide="ignore"):
             logs = np.logaddexp(self.log_variance, np.log(self.bias.extra)[:, None])
         weights = self.bias.weights[:, None]
         if self.positions is None:
-            return means, logs, weights
+            return self.mean + self.bias.offsets[:, None], logs, weights
         units, batch = self.positions.shape
-        means = (means[:, None] + self.positions).reshape(-1, batch)
+        # First what may be large and cancel: a bias would be lost in it.
+        means = (self.unit_means + self.bias.offsets[:, None, None]).reshape(-1, batch)
         return means, np.repeat(logs, units, axis=0), np.repeat(weights, units, axis=0) / units
