@@ -80,8 +80,13 @@ def _last(state: LayerState, start: Start) -> tuple[Gradients, Arriving]:
     exact_weight = start.exact and (state.first or (isotropic and state.arriving_exact))
     log_weight = log_p + state.arriving_log_square
     return Gradients(
-        log_p, log_weight, after.log_square, start.exact, exact_weight, after.exact, reasons
-    ), after
+        log_p, log_weight, after.log_square, start.exact, exact_weight, after.exact, reasons,
+        _both(reasons, state.arriving_reasons),
+    ), after  # fmt: skip
+
+
+def _both(reasons: tuple[str, ...], others: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*reasons, *others)))
 
 
 def _through(state: LayerState, arriving: Arriving) -> tuple[Gradients, Arriving]:
@@ -111,8 +116,9 @@ def _through(state: LayerState, arriving: Arriving) -> tuple[Gradients, Arriving
     exact_input = passes and not state.nothing.matters(1.0, np.exp(silent - awake))
     after = _weighted(state, averaged, awake, silent, cross, exact_input, passes, reasons)
     gradients = Gradients(
-        log_p, log_weight, after.log_square, exact, exact_weight, after.exact, tuple(dict.fromkeys(reasons))
-    )
+        log_p, log_weight, after.log_square, exact, exact_weight, after.exact, _both(reasons, ()),
+        _both(reasons, state.arriving_reasons),
+    )  # fmt: skip
     return gradients, after
 
 

@@ -97,7 +97,7 @@ def _gradients(
         arriving = state.arriving_log_square
         logs = batch_gradient(gradient.log_preactivation, product, arriving, pair, pairs)
         doubts = (note, pair.note, *(above.slopes_note for above in pair_list[position:-1]))
-        entry = moment(logs, False, (*gradient.reasons, *(d for d in doubts if d)))
+        entry = moment(logs, False, (*gradient.weight_reasons, *(d for d in doubts if d)))
         # What finite width does to one example's gradient it does to the batch's; and inner products of two
         # inputs fluctuate by their whole size over the width, however small they are on average.
         gross = batch_gradient(gradient.log_preactivation, np.ones_like(product), arriving, None, pairs)

@@ -46,7 +46,8 @@ def correlation(state: KnownLayer | LayerState, pair: PairState, pairs: Pairs) -
         # Below known inputs the angle comes from a difference of lengths, which loses digits if they differ much.
         by_angle = state.first and not state.biases.gaussian
         exact = exact and (by_angle or _ROUNDING * float(np.exp(np.abs(half[usable]).max())) < 1e-10)
-    return number(np.clip(values[usable], -1.0, 1.0), exact, _doubts(pair))
+    reasons = state.reasons if isinstance(state, LayerState) else ()
+    return number(np.clip(values[usable], -1.0, 1.0), exact, (*reasons, *_doubts(pair)))
 
 
 _ROUNDING = float(np.finfo(np.float64).eps)
@@ -85,7 +86,7 @@ def dead_fraction(state: LayerState, pair: PairState, pairs: Pairs) -> Entry:
 
 def _dead_entry(state: LayerState, pair: PairState, share: float, error: float) -> Entry:
     exact = state.exact.law and pair.exact
-    why = (*_doubts(pair), *_why_not(exact and error > 0.0, error))
+    why = (*state.reasons, *_doubts(pair), *_why_not(exact and error > 0.0, error))
     return number(np.array([share]), exact and error == 0.0, why)
 
 

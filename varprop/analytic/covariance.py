@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from varprop._validation import InputError
 from varprop.analytic.batch_moments import PairAverages, pair_averages
+from varprop.analytic.entries import joined
 from varprop.analytic.silence import slope_at_zero
 from varprop.analytic.states import Known, KnownLayer, LayerState
 
@@ -111,6 +112,8 @@ def pair_states(states: Sequence[KnownLayer | LayerState], x: Known, pairs: Pair
         arriving, exact = averages.log_distance, state.exact.law or (_linear(state) and exact)
         doubt = _doubt("distances of pairs", averages.doubt, _EXACT if exact else DOUBTFUL)
         note, exact = note or doubt, exact and not doubt
+        # What is above a distance is worth no more than the law under which the distance was averaged.
+        note = note if exact else joined(note, *state.reasons)
     return found
 
 

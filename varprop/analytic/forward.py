@@ -139,6 +139,7 @@ def _random_layer(
         if isinstance(below, Known)
         else below.averages.log_second_moment,
         arriving_exact=isinstance(below, Known) or below.exact_second_moment,
+        arriving_reasons=() if isinstance(below, Known) or below.exact_second_moment else below.reasons,
         first=isinstance(below, Known),
         no_atoms=atom.exact and atom.largest == 0.0,
         shape_reason=arrived.shape_reason,

@@ -22,6 +22,8 @@ class Gradients:
         Whether they hold at any width.
     reasons : tuple of str
         Assumptions that failed on the way.
+    weight_reasons : tuple of str
+        These, and those that failed for what arrives: E (dL/dW_ij)² is a product, worth what its weaker factor is.
     log_weight_batch : ndarray or None
         Logarithm of the squared gradient of the batch mean, shape (1,), where all gradients are known numbers.
     """
@@ -33,6 +35,7 @@ class Gradients:
     exact_weight: bool
     exact_input: bool
     reasons: tuple[str, ...]
+    weight_reasons: tuple[str, ...] = ()
     log_weight_batch: Array | None = None
 
 

@@ -73,7 +73,7 @@ def known_gradients(
         log_input = _log_mean(spread + sign_below * np.square(direction)) + scale
         log_weight = log_p + layer.inputs.log_mean_square
         whole = _batch_square(layer, u, scale) if start.values is not None and arriving is None else None
-        found.append(Gradients(log_p, log_weight, log_input, exact, exact, exact, reasons, whole))
+        found.append(Gradients(log_p, log_weight, log_input, exact, exact, exact, reasons, reasons, whole))
         d, u, scale = _rescaled(spread, direction, scale)
         sign = sign_below
         slopes = known[position - 1].slopes if position else slopes

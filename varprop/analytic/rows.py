@@ -38,7 +38,9 @@ def gradient_entries(
     before = moment(gradients.log_preactivation, gradients.exact, why, note, shifts["preactivation"])
     return {
         "gradient_preactivation": before,
-        "gradient_weight": moment(gradients.log_weight, gradients.exact_weight, why, note, shifts["weight"]),
+        "gradient_weight": moment(
+            gradients.log_weight, gradients.exact_weight, gradients.weight_reasons, note, shifts["weight"]
+        ),
         "gradient_bias": before,
         "gradient_input": moment(gradients.log_input, gradients.exact_input, why, note, shifts["input"]),
     }

@@ -106,6 +106,8 @@ class LayerState:
         Logarithm of the mean square of what arrives, shape (B,).
     arriving_exact : bool
         Whether that holds at any width.
+    arriving_reasons : tuple of str
+        Assumptions that failed for it and make even its limit approximate.
     first : bool
         What arrives is the same in every draw.
     no_atoms : bool
@@ -135,6 +137,7 @@ class LayerState:
     common: Array
     arriving_log_square: Array
     arriving_exact: bool
+    arriving_reasons: tuple[str, ...]
     first: bool
     no_atoms: bool
     shape_reason: str
