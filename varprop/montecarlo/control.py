@@ -127,12 +127,20 @@ def forward_values(program: Program, sums: list[Sums]) -> tuple[Values, Innovati
         values["preactivation_mean"][:, i] = step.bias.mean
         for place, field in enumerate(FIELDS):
             values[_OF_FIELD[field]][:, i] = moments[place] - slopes[place] * drift
-        ends = typical * np.array([1 - _STEP, 1 + _STEP])
         for name in _FRACTIONS:
-            share, near = fraction(step, name, held.k), fraction(step, name, ends)
-            slope = (near[1] - near[0]) / (ends[1] - ends[0]) if typical > 0 else 0.0
-            values[name][:, i] = share - slope * drift
+            values[name][:, i] = fraction(step, name, held.k) - _fraction_slope(step, name, typical) * drift
     return {name: (value, 0) for name, value in values.items()}, new
+
+
+def _fraction_slope(step: Step, name: str, k: float) -> float:
+    """Return the derivative of a fraction by the conditional variance, by a central difference."""
+    low, high = fraction(step, name, k * np.array([1 - _STEP, 1 + _STEP]))
+    return float(high - low) / (2 * _STEP * k) if k > 0 else 0.0
+
+
+def _relative_slope(step: Step, name: str, k: float) -> float:
+    share = float(fraction(step, name, np.array([k]))[0])
+    return _fraction_slope(step, name, k) / share if share > 0 else 0.0
 
 
 def _ratio(one: Array, other: Array) -> Array:
@@ -201,8 +209,14 @@ def controlled(program: Program) -> dict[str, Array]:
     narrow = spread <= WIDEST
     rows = dict.fromkeys(_DIRECT, narrow | mean_field.affine)
     homogeneous = np.array([is_homogeneous(step.activation, step.bias.mean) for step in program.steps])
-    for name in ("activation_second_moment", "derivative_second_moment", *_FRACTIONS):
+    for name in ("activation_second_moment", "derivative_second_moment"):
         rows[name] = narrow | (mean_field.affine & homogeneous)
+    for name in _FRACTIONS:
+        # A rare tail changes by a multiple of what the variance does, and is as skewed as that.
+        tails = np.array(
+            [_relative_slope(step, name, k) for step, k in zip(program.steps, mean_field.k, strict=True)]
+        )
+        rows[name] = (narrow & (tails**2 * mean_field.variance <= WIDEST)) | (mean_field.affine & homogeneous)
     rows["activation_mean"] = narrow
     above, sensitivity = 0.0, 0.0
     path_spread, entry_spread = np.zeros(depth), np.zeros(depth)
