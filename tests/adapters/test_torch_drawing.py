@@ -97,8 +97,8 @@ def test_parametrized_layer_is_measured_and_not_guessed():
     assert row["measured"] > 0
 
 
-@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
 @pytest.mark.filterwarnings("ignore:`torch.jit.*:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:`torch.jit.*:FutureWarning")  # from 2.14 on
 def test_scripted_part_is_unseen_and_said_so():
     def build():
         inner = torch.jit.script(nn.Sequential(nn.Linear(8, 8), nn.ReLU()))
