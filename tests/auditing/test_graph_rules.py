@@ -75,7 +75,12 @@ def test_zero_padding_loses_the_edges():
     assert found["measured"] == pytest.approx(2 * two, rel=0.1)
 
 
-@pytest.mark.parametrize("kind", ["layer", "rms", "group"])
+RMS = pytest.param(
+    "rms", marks=pytest.mark.skipif(not hasattr(nn, "RMSNorm"), reason="torch has RMSNorm from 2.4 on")
+)
+
+
+@pytest.mark.parametrize("kind", ["layer", RMS, "group"])
 def test_backward_through_normalisations(kind):
     """E|g|² = |delta|² (1 - 2/n)/variance, (1 - 1/n)/rms² for RMSNorm: exact for an isotropic gradient."""
     width = 24
@@ -128,10 +133,14 @@ def test_average_pool_keeps_what_its_sites_share(shared, kept):
 
 
 def test_dropout_in_training():
+    """False alarms: 1e-3 for each sequence of random numbers, which change with torch. Standard errors are about
+    3 %, so a second moment off by a fifth is found; the factor 2 of dropout is compared exactly.
+    """
     table = audit(
         lambda: nn.Sequential(nn.Linear(64, 64), nn.Dropout(0.5), nn.Linear(64, 64)),
         torch.ones(8, 64),
         draws=60,
+        alpha=0.001,
     )
     before = row(table, "0", "preactivation_second_moment")["predicted"]
     assert row(table, "1", "preactivation_second_moment")["predicted"] == pytest.approx(2 * before)
