@@ -46,6 +46,11 @@ def categories(table: pd.DataFrame) -> pd.DataFrame:
     return table.astype({name: "category" for name in table.columns if table[name].dtype == object})
 
 
+def nullable(table: pd.DataFrame) -> pd.DataFrame:
+    with np.errstate(invalid="ignore"):  # pandas 2.1 asks whether columns with NaN or infinity are integers
+        return table.convert_dtypes()
+
+
 JOURNEYS: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
     "sorted": lambda t: t.sort_values(["quantity", "layer", "case"], ascending=[False, False, True]),
     "shuffled": lambda t: t.sample(frac=1.0, random_state=3),
@@ -57,7 +62,7 @@ JOURNEYS: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
     "CSV with empty cells as text": lambda t: read_csv(t, keep_default_na=False),
     "parquet": parquet,
     "categories": categories,
-    "nullable": lambda t: t.convert_dtypes(),
+    "nullable": nullable,
     "columns in another order": lambda t: t[list(reversed(t.columns))],
     "with a sweep's variable": lambda t: t.assign(rate=t["case"].astype(str).str.len(), tag="a"),
     "without provenance": lambda t: pd.DataFrame(t.to_dict("list")),

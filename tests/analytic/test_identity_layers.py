@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import integrate, stats
 
 from varprop.analytic import predict_network
 from varprop.spec import Head, Input, Layer, Network
@@ -38,7 +38,7 @@ def average(f, means, bias, points):
         for a, b in pairwise(cuts):
             grid = np.linspace(a, b, 20_001)
             inside = np.clip(grid, a + 1e-12, b - 1e-12)
-            total += np.trapezoid(bias.pdf(inside) * f(mean + inside), grid)
+            total += integrate.trapezoid(bias.pdf(inside) * f(mean + inside), grid)
         found.append(total)
     return float(np.mean(found))
 

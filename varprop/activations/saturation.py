@@ -30,8 +30,8 @@ class Tails:
 
     Examples
     --------
-    >>> Tails(0.0, math.inf).probability(0.0, 2.0)
-    np.float64(0.5)
+    >>> float(Tails(0.0, math.inf).probability(0.0, 2.0))
+    0.5
     """
 
     low: float
@@ -61,8 +61,8 @@ def interval_probability(low: float, high: float, mean: npt.ArrayLike, variance:
 
     Examples
     --------
-    >>> interval_probability(0.0, math.inf, 0.0, 1.0)
-    np.float64(0.5)
+    >>> float(interval_probability(0.0, math.inf, 0.0, 1.0))
+    0.5
     """
     m, v = np.broadcast_arrays(np.asarray(mean, dtype=float), np.asarray(variance, dtype=float))
     if np.any(v < 0) or not np.all(np.isfinite(v)) or not np.all(np.isfinite(m)):

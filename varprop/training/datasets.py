@@ -36,8 +36,8 @@ def circles(n: int = 300, noise: float = 0.05, factor: float = 0.8, seed: int = 
     Examples
     --------
     >>> x = circles(300)
-    >>> x.array().shape, x.labels.mean()
-    ((2, 300), np.float64(0.5))
+    >>> x.array().shape, float(x.labels.mean())
+    ((2, 300), 0.5)
     """
     n, noise = _checked(n, noise)
     factor = check_real("factor", factor, minimum=0.0, maximum=1.0)
@@ -91,8 +91,8 @@ def spirals(n: int = 300, noise: float = 0.02, turns: float = 1.5, arms: int = 2
 
     Examples
     --------
-    >>> spirals(90, arms=3).labels.max()
-    np.int64(2)
+    >>> int(spirals(90, arms=3).labels.max())
+    2
     """
     arms = check_integer("arms", arms, minimum=2, maximum=MOST_POINTS)
     n, noise = _checked(n, noise, minimum=arms)
