@@ -175,7 +175,8 @@ def _one_line(field: str, frame: pd.DataFrame, wanted: Mapping[str, str | None])
     if not len(frame) or frame["layer"].duplicated().any():
         given = described(f"{len(frame)} rows for {frame['layer'].nunique()} layers")
         raise InputError(field, given, "rows of one case and quantity; name them by case= and quantity=")
-    return frame.sort_values("layer")
+    numbers = [name for name in ("layer", "mean", "median", "low", "high") if name in frame.columns]
+    return frame.sort_values("layer").astype(dict.fromkeys(numbers, float))  # nullable types are not drawn
 
 
 def panels(draws: Mapping[str, Callable[..., object]], *, width: float = 4.3, height: float = 3.6) -> Figure:
