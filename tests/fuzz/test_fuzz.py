@@ -213,7 +213,11 @@ def _damaged(table: pd.DataFrame, data: st.DataObject) -> Any:
         if action == 0:
             table = table.drop(columns=column)
         elif action == 1:
-            table[column] = [data.draw(THINGS)] * len(table) if len(table) else []
+            cells = [data.draw(THINGS)] * len(table) if len(table) else []
+            try:
+                table[column] = cells
+            except OverflowError:  # pandas 2.1 looks for a type of numbers that long
+                table[column] = pd.Series(cells, index=table.index, dtype=object)
         elif action == 2:
             table = table.sample(frac=0.5, random_state=1)
         elif action == 3:
