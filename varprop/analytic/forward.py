@@ -26,7 +26,7 @@ from varprop.analytic.common import shared_covariance
 from varprop.analytic.known import input_values, known_layer
 from varprop.analytic.silence import Arrangement, certain, layer_signs, silence
 from varprop.analytic.states import Exact, Known, KnownLayer, LayerState
-from varprop.analytic.unit_law import UnitLaw, bias_mixture, mixture_is_exact
+from varprop.analytic.unit_law import PANELS, BiasMixture, UnitLaw, bias_mixture, mixture_is_exact
 from varprop.initializers import Law
 from varprop.spec import Network
 
@@ -102,7 +102,7 @@ def _random_layer(
     if weights.second_moment == 0.0:
         nothing = certain(np.ones(arrived.mean.shape, dtype=bool))
     unit = _unit_law(arrived, biases, phi)
-    arrived = _within_limits(arrived, unit, biases, phi)
+    arrived = _resolved(_within_limits(arrived, unit, biases, phi), unit, biases, phi)
     exact = arrived.exact
     layer = Arrangement(width, weights, biases, unit, atom, nothing, exact.law, exact.mirrored)
     signs = layer_signs(layer)
@@ -161,15 +161,26 @@ def _unit_law(arrived: _Arrived, biases: Law, phi: Activation) -> UnitLaw:
             total = np.logaddexp(log_variance, np.log(added))
         share = np.where(np.isneginf(log_variance), 0.0, np.exp(2.0 * (log_variance - _finite(total))))
         return UnitLaw(mean, total, _POINT, 0.0, kurtosis * share, arrived.uneven, arrived.positions)
-    levels = _levels(arrived, biases)
+    mixture = _mixture(arrived, biases, phi, PANELS)
+    return UnitLaw(mean, log_variance, mixture, biases.variance, kurtosis, arrived.uneven, arrived.positions)
+
+
+def _mixture(arrived: _Arrived, biases: Law, phi: Activation, panels: int) -> BiasMixture:
+    levels, log_variance = _levels(arrived, biases), arrived.log_variance
     finite = log_variance[np.isfinite(log_variance)]
     spread = float(np.exp(0.5 * finite.min())) if finite.size == log_variance.size else 0.0
-    mixture = bias_mixture(biases, spread, np.subtract.outer(phi.kinks, levels[:_MOST_LEVELS]).ravel())
-    return UnitLaw(mean, log_variance, mixture, biases.variance, kurtosis, arrived.uneven, arrived.positions)
+    kinks = np.subtract.outer(phi.kinks, levels[:_MOST_LEVELS]).ravel()
+    return bias_mixture(biases, spread, kinks, -levels[:_MOST_CENTRES], panels)
 
 
 _MOST_LEVELS = 64
 """Unit means around whose kinks the law of a bias is cut."""
+
+_MOST_CENTRES = 4
+"""Unit means about which the panels of a wide bias are refined for smooth activations."""
+
+_UNRESOLVED = 1e-9
+"""Relative change of an average, from finer panels over the bias, beyond which it is not exact."""
 
 _MOST_COMPONENTS = 20_000
 """Gaussians of which the law of a unit consists; a million if they are points."""
@@ -188,6 +199,30 @@ def _within_limits(arrived: _Arrived, unit: UnitLaw, biases: Law, phi: Activatio
             arrived, unknown="units of identity weights have too many different laws to average over"
         )
     return arrived
+
+
+def _resolved(arrived: _Arrived, unit: UnitLaw, biases: Law, phi: Activation) -> _Arrived:
+    """Take back exact averages over a wide bias that change with finer panels: a wave, a step of the activation."""
+    if unit.bias.single or arrived.unknown or not (biases.continuous and arrived.exact.law):
+        return arrived
+    if (
+        unit.bias.weights.size < 10 * PANELS
+    ):  # narrow beside what is added to it, which smooths every activation
+        return arrived
+    finer = replace(unit, bias=_mixture(arrived, biases, phi, 2 * PANELS + 3))
+    one, two = averages(phi, unit), averages(phi, finer)
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = np.abs(one.mean - two.mean) * np.exp(-0.5 * one.log_second_moment)
+        changes = (
+            mean,
+            one.log_second_moment - two.log_second_moment,
+            one.log_derivative - two.log_derivative,
+        )
+        same = all(bool(np.all(~(np.abs(change) > _UNRESOLVED))) for change in changes)
+    if same:
+        return arrived
+    why = "averages over the biases are not resolved: the activation changes too fast for their width"
+    return replace(arrived, exact=replace(arrived.exact, law=False), reasons=(*arrived.reasons, why))
 
 
 def _levels(arrived: _Arrived, biases: Law) -> Array:

@@ -42,7 +42,17 @@ class BiasMixture:
         return self.offsets.size == 1
 
 
-def bias_mixture(law: Law, spread: float, kinks: Iterable[float] = ()) -> BiasMixture:
+PANELS = 20
+"""Panels over the range of a bias that is wide beside what is added to it."""
+
+
+def bias_mixture(
+    law: Law,
+    spread: float,
+    kinks: Iterable[float] = (),
+    centres: Iterable[float] = (),
+    panels: int = PANELS,
+) -> BiasMixture:
     """Write a bias law as a mixture of Gaussians.
 
     Parameters
@@ -54,6 +64,10 @@ def bias_mixture(law: Law, spread: float, kinks: Iterable[float] = ()) -> BiasMi
         decides how many nodes a law with a density needs.
     kinks : iterable of float
         Biases at which averages are not smooth if `spread` is small; panels end there and within some `spread`.
+    centres : iterable of float
+        Biases about which an activation changes on its own scale, of order 1; panels of a wide law grow from there.
+    panels : int
+        How many even panels a law gets that is wide beside `spread`.
 
     Returns
     -------
@@ -76,7 +90,7 @@ def bias_mixture(law: Law, spread: float, kinks: Iterable[float] = ()) -> BiasMi
                 max(low, law["location"] - 9 * law["scale"]),
                 min(high, law["location"] + 9 * law["scale"]),
             )
-        nodes, weights = _legendre(low, high, spread, kinks)
+        nodes, weights = _legendre(low, high, spread, kinks, centres, panels)
         if law.family == "truncated_normal":
             weights = weights * np.exp(-0.5 * ((nodes - law["location"]) / law["scale"]) ** 2)
         return _mixture(nodes - law.mean, np.zeros_like(nodes), weights / weights.sum())
@@ -94,14 +108,24 @@ _AROUND = np.array([-9.0, -6.0, -4.0, -2.0, 0.0, 2.0, 4.0, 6.0, 9.0])
 """Where panels end around a kink that is smoothed, in units of the smoothing."""
 
 
-def _legendre(low: float, high: float, spread: float, kinks: Iterable[float]) -> tuple[Array, Array]:
+_ABOUT = np.concatenate([-(2.0 ** np.arange(21.0, -3.0, -0.5)), [0.0], 2.0 ** np.arange(-2.5, 21.5, 0.5)])
+"""Where panels end about a centre: they grow with the distance from it, as activations flatten."""
+
+
+def _legendre(
+    low: float, high: float, spread: float, kinks: Iterable[float], centres: Iterable[float], most: int
+) -> tuple[Array, Array]:
     # Averages over the bias are smooth on the scale `spread`: ten nodes on three of them leave about 1e-10.
     width = high - low
-    panels = 20 if spread * 60 <= width else max(1, int(np.ceil(width / (3.0 * spread))))
+    wide = spread * 3 * PANELS <= width
+    panels = most if wide else max(1, int(np.ceil(width / (3.0 * spread))))
     t, w = np.polynomial.legendre.leggauss(10)
     near: Array = np.zeros(0)
-    if panels == 20:
+    if wide:
         near = np.add.outer(np.asarray([*kinks], dtype=np.float64), spread * _AROUND).ravel()
+        if width > PANELS:  # even panels are wider than an activation's own scale
+            about = np.add.outer(np.asarray([*centres], dtype=np.float64), _ABOUT).ravel()
+            near = np.concatenate([near, about])
     edges = np.unique(np.concatenate([np.linspace(low, high, panels + 1), np.clip(near, low, high)]))
     half = 0.5 * np.diff(edges)
     nodes = (edges[:-1] + half)[:, None] + half[:, None] * t
