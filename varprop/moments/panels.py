@@ -170,11 +170,8 @@ def _first_panels(s: Array, m: Array, kinks: Sequence[float], grid: Array) -> tu
     edges = np.sort(np.concatenate([np.broadcast_to(g, (s.size, g.size)), edges], axis=1), axis=1)
     low, high = edges[:, :-1], edges[:, 1:]
     keep = high - low > 1e-15 * (1 + np.abs(low))
-    item = np.broadcast_to(np.arange(s.size)[:, None], keep.shape)[keep]
-    low, high = low[keep], high[keep]
-    inner = item[1:] == item[:-1]
-    high[:-1][inner] = low[1:][inner]  # over what was left out: neighbours are known by their common edge
-    return item, low, high
+    item = np.broadcast_to(np.arange(s.size)[:, None], keep.shape)
+    return item[keep], low[keep], high[keep]
 
 
 def _measure(f: Components, s: Array, m: Array, item: Any, low: Array, high: Array) -> _Batch:
