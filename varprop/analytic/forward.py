@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from varprop._validation import InputError
 from varprop.activations import Activation, activation
 from varprop.analytic.atoms import zero_atom
-from varprop.analytic.averages import averages, log_unit_variance, no_averages
+from varprop.analytic.averages import Averages, averages, log_unit_variance, no_averages
 from varprop.analytic.common import shared_covariance
 from varprop.analytic.known import input_values, known_layer
 from varprop.analytic.silence import Arrangement, certain, layer_signs, silence
@@ -102,11 +102,12 @@ def _random_layer(
     if weights.second_moment == 0.0:
         nothing = certain(np.ones(arrived.mean.shape, dtype=bool))
     unit = _unit_law(arrived, biases, phi)
-    arrived = _resolved(_within_limits(arrived, unit, biases, phi), unit, biases, phi)
+    arrived = _within_limits(arrived, unit, biases, phi)
+    means = averages(phi, unit) if not arrived.unknown else no_averages(unit.mean.size, arrived.unknown)
+    arrived = _resolved(arrived, unit, means, biases, phi)
     exact = arrived.exact
     layer = Arrangement(width, weights, biases, unit, atom, nothing, exact.law, exact.mirrored)
     signs = layer_signs(layer)
-    means = averages(phi, unit) if not arrived.unknown else no_averages(unit.mean.size, arrived.unknown)
     linear = phi.slopes is not None and phi.slopes[0] == phi.slopes[1]
     fair = phi.slopes is not None and exact.mirrored
     if fair and not means.reason:
@@ -201,7 +202,7 @@ def _within_limits(arrived: _Arrived, unit: UnitLaw, biases: Law, phi: Activatio
     return arrived
 
 
-def _resolved(arrived: _Arrived, unit: UnitLaw, biases: Law, phi: Activation) -> _Arrived:
+def _resolved(arrived: _Arrived, unit: UnitLaw, means: Averages, biases: Law, phi: Activation) -> _Arrived:
     """Take back exact averages over a wide bias that change with finer panels: a wave, a step of the activation."""
     if unit.bias.single or arrived.unknown or not (biases.continuous and arrived.exact.law):
         return arrived
@@ -210,13 +211,13 @@ def _resolved(arrived: _Arrived, unit: UnitLaw, biases: Law, phi: Activation) ->
     ):  # narrow beside what is added to it, which smooths every activation
         return arrived
     finer = replace(unit, bias=_mixture(arrived, biases, phi, 2 * PANELS + 3))
-    one, two = averages(phi, unit), averages(phi, finer)
+    other = averages(phi, finer)
     with np.errstate(over="ignore", invalid="ignore"):
-        mean = np.abs(one.mean - two.mean) * np.exp(-0.5 * one.log_second_moment)
+        mean = np.abs(means.mean - other.mean) * np.exp(-0.5 * means.log_second_moment)
         changes = (
             mean,
-            one.log_second_moment - two.log_second_moment,
-            one.log_derivative - two.log_derivative,
+            means.log_second_moment - other.log_second_moment,
+            means.log_derivative - other.log_derivative,
         )
         same = all(bool(np.all(~(np.abs(change) > _UNRESOLVED))) for change in changes)
     if same:
