@@ -112,15 +112,6 @@ def test_sketch_is_bounded_and_independent_of_order():
     assert one.count.sum() == 4000
 
 
-def test_upper_log_spread_of_a_log_normal():
-    """Mean square of logs above the median is the variance; 20,000 draws give it to about 2 %."""
-    rng = np.random.default_rng(2)
-    value = np.exp(1.5 * rng.normal(size=(20_000, 1)))
-    spread, number = Sketch.of(ranked(*normalized(value, 0))).upper_log_spreads()
-    assert number[0] == 20_000
-    assert abs(spread[0] - 2.25) < 0.1
-
-
 def test_scaled_numbers():
     value, power = normalized(np.array([3.0, 0.0, -0.25, np.inf]), np.array([5, 5, 5, 5]))
     np.testing.assert_array_equal(shifted(value, power), [96.0, 0.0, -8.0, np.inf])

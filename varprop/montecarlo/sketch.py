@@ -8,7 +8,6 @@ set of occupied bins alone, hence not on the order of merging.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,27 +96,6 @@ class Sketch:
         exponent = np.maximum(low[1], high[1])
         ends = [shifted(value, power - exponent) for value, power in (low, high)]
         return np.where(empty, np.nan, ends[0] + share * (ends[1] - ends[0])), exponent
-
-    def upper_log_spreads(self) -> tuple[Array, Array]:
-        """Return each cell's mean square of ``log(v / median)`` over positive values from the median up.
-
-        For a log-normal law this is the variance of the logarithm; small values, which do a mean no harm, have
-        no part in it. The second array counts the positive values.
-        """
-        positive = np.where(self.key > 0, self.count, 0)
-        total, before = self._totals(positive)
-        upper = np.cumsum(positive)
-        # The key is piecewise linear in the number and grows by a constant per doubling.
-        place = (self.key + 0.5) * 2.0 ** (self.level[self.cell] - _BITS)
-        octave = np.floor(place)
-        log = math.log(2.0) * octave + np.log1p(place - octave)
-        middle = np.searchsorted(upper, before + total / 2)
-        reference = log[np.minimum(middle, len(log) - 1)] if len(log) else np.zeros(len(total))
-        weight = np.where(np.arange(len(log)) >= middle[self.cell], positive, 0)
-        squares = weight * (log - reference[self.cell]) ** 2
-        cells = len(total)
-        above = np.maximum(np.bincount(self.cell, weight, cells), 1)
-        return np.bincount(self.cell, squares, cells) / above, total
 
     def _totals(self, count: Array) -> tuple[Array, Array]:
         """Return the sum of `count` over each cell's bins, and over all cells before it."""
