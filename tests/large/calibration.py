@@ -2,16 +2,23 @@
 
 ``python -m tests.large.calibration OUTPUT [--seeds 300] [--only WORD]`` writes two tables. Truth is the prediction
 where it is exact, and a long run of other seeds where it is not.
+
+E phi'² of an activation with two slopes is a share of units, counted and not averaged. Under the control estimator it
+changes only in draws in which a layer below has died, so that the mean is a count of such draws, and an interval covers
+when that count lies in some set: its coverage moves in steps. `central_coverage` is what the narrowest central
+interval of counts, each tail at most 2.5 %, would cover.
 """
 
 from __future__ import annotations
 
 import argparse
 import datetime as dt
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.stats import binom
 
 import varprop as vp
 from varprop.results.schema import QUANTITIES
@@ -32,6 +39,21 @@ COVERED = (50, 200)
 KEY = ["layer", "quantity"]
 LONG = 20_000
 
+GUIDE = """\
+How to read this. varprop runs a network with random weights many times (*draws*) and compares what it measures with
+what theory predicts. The first table asks how often it cries wolf: every network was run with {seeds} seeds against a
+theory that is right, at four numbers of draws, and a run counts if any of its rows says `differs`. At alpha = 5 %,
+{expected:.0f} of {seeds} are expected if rows are tested to the limit, and at most {limit} are allowed (2.4 standard
+deviations above, as many as chance makes); less is caution. The second table asks whether the printed 95 % intervals
+hold the truth: *rows* are the layers and quantities that vary enough to be judged, *covered* is the share of their
+intervals that hold the truth ({noise:.1f} percentage points is the noise of one row, less of an average of many),
+*least row* the worst of them, and *flagged* the share of harmless rows that were called `heavy_tail` and given no
+interval. A moment should cover 93 to 97 %, a fraction or share at least 93 %. *Shares* are E phi'² of activations with
+two slopes: with `control` they change only in draws in which a layer has died, so they are counts of such draws, and
+counts come in steps; *counts* is what the narrowest interval of counts with 2.5 % on either side would cover. No
+interval that guards both sides comes closer to 95 % where fewer than some five such draws are expected.
+"""
+
 
 def alarms(network: vp.Network, draws: int, seeds: int) -> tuple[int, dict[str, int]]:
     """Return in how many of the runs some row differs, and how often each row did."""
@@ -43,6 +65,40 @@ def alarms(network: vp.Network, draws: int, seeds: int) -> tuple[int, dict[str, 
         for place in zip(wrong["layer"], wrong["quantity"], wrong["reason"], strict=True):
             rows[str(place)] = rows.get(str(place), 0) + 1
     return count, rows
+
+
+def commit() -> str:
+    """Return the commit that is measured, and whether its files were changed."""
+    root = Path(__file__).parent
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", *words], cwd=root, check=True, capture_output=True, text=True).stdout
+
+    changed = git("status", "--porcelain", "--", "..", "../../varprop", ":!../../reports")
+    return git("rev-parse", "--short", "HEAD").strip() + (", with changes" if changed.strip() else "")
+
+
+def central_coverage(chance: float, draws: int) -> float:
+    """Return P(no tail of the binomial law beyond the count is below 2.5 %).
+
+    >>> round(central_coverage(1 - (1 - 2**-8) ** 2, 50), 3)
+    0.993
+    """
+    counts = np.arange(draws + 1)
+    inside = (binom.sf(counts - 1, draws, chance) > 0.025) & (binom.cdf(counts, draws, chance) > 0.025)
+    return float(binom.pmf(counts, draws, chance)[inside].sum())
+
+
+def _kinds(network: vp.Network, index: pd.MultiIndex) -> list[str]:
+    """Return each row's kind; E phi'² of two slopes is a share of units."""
+    counted = [
+        network.layers[layer - 1].activation.slopes is not None and quantity == "derivative_second_moment"
+        for layer, quantity in index
+    ]
+    return [
+        "share" if share else QUANTITIES[quantity].kind
+        for share, (_, quantity) in zip(counted, index, strict=True)
+    ]
 
 
 def coverage(network: vp.Network, draws: int, seeds: int) -> pd.DataFrame:
@@ -67,7 +123,8 @@ def coverage(network: vp.Network, draws: int, seeds: int) -> pd.DataFrame:
     )
     found = pd.DataFrame(
         {
-            "kind": [QUANTITIES[quantity].kind for _, quantity in long.index],
+            "kind": _kinds(network, long.index),
+            "truth": truth.to_numpy(),
             "estimator": runs[0]["estimator"].to_numpy(),
             "covered": np.where(given, inside, False).sum(axis=0),
             "given": given.sum(axis=0),
@@ -89,7 +146,11 @@ def main() -> None:
     arguments = parser.parse_args()
     chosen = {name: network for name, network in NETWORKS.items() if arguments.only in name}
     today = dt.datetime.now(tz=dt.UTC).date()
-    lines = [f"# False alarms and coverage ({today}, {arguments.seeds} seeds, alpha = 0.05)", ""]
+    seeds = arguments.seeds
+    lines = [f"# False alarms and coverage ({today}, commit {commit()}, {seeds} seeds, alpha = 0.05)", ""]
+    expected, noise = 0.05 * seeds, np.sqrt(0.05 * 0.95 * seeds)
+    limits = {"expected": expected, "limit": int(expected + 2.4 * noise), "noise": 100 * noise / seeds}
+    lines += [GUIDE.format(seeds=seeds, **limits)]
     lines += ["Runs in which any row of a right theory differs:", ""]
     lines += ["| network | " + " | ".join(f"{draws} draws" for draws in DRAWS) + " |", "|---" * 5 + "|"]
     for name, network in chosen.items():
@@ -106,8 +167,8 @@ def main() -> None:
             "",
         ]
         lines += [
-            "| network | draws | kind | rows | covered | least row | flagged of log deviation < 1 |",
-            "|---" * 7 + "|",
+            "| network | draws | kind | rows | covered | counts | least row | flagged of log deviation < 1 |",
+            "|---" * 8 + "|",
         ]
         for name, network in chosen.items():
             for draws in COVERED:
@@ -135,9 +196,13 @@ def _summary(name: str, draws: int, found: pd.DataFrame, seeds: int) -> list[str
         worst = (
             f"{100 * trusted.min():.1f} ({'layer {}, {}'.format(*trusted.idxmin())})" if len(trusted) else "-"
         )
+        # A relu's share is one half unless the draw has died.
+        dead = own["estimator"] == "control" if kind == "share" else np.zeros(len(own), bool)
+        attainable = [central_coverage(1.0 - 2.0 * share, draws) for share in own["truth"][dead]]
+        steps = f"{100 * np.mean(attainable):.1f}" if attainable else "-"
         covered = 100 * own["covered"].sum() / own["given"].sum()
         texts.append(
-            f"| {name} | {draws} | {kind} | {len(own)} | {covered:.1f} | {worst} | {100 * flagged:.1f} % |"
+            f"| {name} | {draws} | {kind} | {len(own)} | {covered:.1f} | {steps} | {worst} | {100 * flagged:.1f} % |"
         )
     return texts
 

@@ -260,6 +260,10 @@ def event_errors(program: Program) -> dict[str, Array]:
             errors[name][i] = chance[i] * abs(share[0] - share[1])
     for name in (*_BACKWARD, "gradient_bias", "gradient_weight_batch"):
         errors[name] = np.full(depth, chance[-1])
+    if program.network.head.kind == "unit":
+        # Nothing below the head changes its gradient: only the weight's own rests on what the layer below sends.
+        for name in ("gradient_preactivation", "gradient_bias", "gradient_input"):
+            errors[name][-1] = 0.0
     return errors
 
 
