@@ -6,7 +6,7 @@ import pytest
 from varprop.analytic.rules.pointwise import activate, activate_back, probabilities
 from varprop.analytic.rules.signal import Facts, ParameterFact, Signal
 from varprop.analytic.rules.weighted import linear
-from varprop.spec.graph import Node
+from varprop.spec.traced import Node
 
 ZERO = ParameterFact(0.0, 0.0)
 GAUSSIAN, SIGNS = ParameterFact(0.0, 9.0), ParameterFact(0.0, 9.0, gaussian=False)

@@ -66,7 +66,7 @@ def _right(network: vp.Network) -> vp.Network:
         dataclasses.replace(layer, activation=vp.activation(layer.activation.name))
         for layer in network.layers
     ]
-    return dataclasses.replace(network, layers=tuple(layers))
+    return dataclasses.replace(network, body=tuple(layers))
 
 
 def _forget() -> None:

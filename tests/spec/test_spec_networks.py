@@ -269,9 +269,9 @@ class TestNetwork:
     @pytest.mark.parametrize(
         ("change", "pattern"),
         [
-            ({"layers": ()}, "layers: 0 layers"),
-            ({"layers": 3}, "layers"),
-            ({"layers": [Layer(2), 3]}, r"layers\[1\]: int"),
+            ({"body": ()}, "body: nothing"),
+            ({"body": 3}, "body"),
+            ({"body": [Layer(2), 3]}, r"body\[1\]: int"),
             ({"input": "half_on:3"}, "input: str"),
             ({"head": "mse"}, "head: str"),
             ({"name": 3}, "name"),

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from varprop.results.audit_schema import MEASURED_COLUMNS, audit_frame
-from varprop.spec.graph import Graph, Node
+from varprop.spec.traced import Graph, Node
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -16,7 +16,7 @@ from varprop.activations import activation
 from varprop.analytic.graph_rows import Back, backward_rows, forward_rows
 from varprop.analytic.rules import BACKWARD, FORWARD
 from varprop.analytic.rules.signal import Array, Facts, Signal, reasons, worst
-from varprop.spec.graph import INPUT, UNSEEN, Graph, Node
+from varprop.spec.traced import INPUT, UNSEEN, Graph, Node
 
 _BACK_EXACT = frozenset(("linear", "convolution", "reshape", "scale", "shift", "dropout", "activation"))
 _BACK_ISOTROPIC = frozenset(("batch_norm", "layer_norm", "rms_norm", "group_norm", "slice"))

@@ -11,7 +11,7 @@ import numpy as np
 
 from varprop.analytic.rules.pointwise import probabilities
 from varprop.analytic.rules.signal import Array, Facts, Signal, reasons, worst
-from varprop.spec.graph import INPUT, Graph, Node
+from varprop.spec.traced import INPUT, Graph, Node
 
 
 @dataclass(frozen=True)

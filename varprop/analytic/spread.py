@@ -173,7 +173,7 @@ def width_for_spread(
 
     def enough(width: int) -> bool:
         layers = (*(_resized(layer, width) for layer in network.layers[:-1]), network.layers[-1])
-        laws = log_laws(replace(network, layers=layers), quantity)[:-1]
+        laws = log_laws(replace(network, body=layers), quantity)[:-1]
         return all(not law.reason and law.variance <= limit**2 for law in laws)
 
     low, high = 0, 1

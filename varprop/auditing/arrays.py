@@ -12,7 +12,7 @@ from varprop._validation import InputError, check_real, described
 from varprop.activations import DEFAULT_SHARE, Activation, activation
 from varprop.adapters.recording import Recording
 from varprop.results.audit_schema import AUDIT_COLUMNS, audit_frame
-from varprop.spec.graph import Graph, Node
+from varprop.spec.traced import Graph, Node
 
 if TYPE_CHECKING:
     import pandas as pd

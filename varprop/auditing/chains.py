@@ -11,7 +11,7 @@ from varprop.adapters.recording import Recording
 from varprop.analytic import predict_network
 from varprop.analytic.rules.signal import worst
 from varprop.spec import Input, Layer, Network
-from varprop.spec.graph import INPUT, Graph, Node
+from varprop.spec.traced import INPUT, Graph, Node
 
 _LARGEST = 10_000_000
 """Entries of a batch beyond which it is not copied into a spec."""

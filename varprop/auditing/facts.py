@@ -8,7 +8,7 @@ from varprop._validation import InputError
 from varprop.adapters.recording import InputMoments, Recording
 from varprop.analytic.rules.signal import Facts, ParameterFact, Signal
 from varprop.initializers import initializer
-from varprop.spec.graph import Graph, Node
+from varprop.spec.traced import Graph, Node
 
 
 def facts_of(recording: Recording) -> Facts:

@@ -10,7 +10,7 @@ from varprop.diagnosis.cases import cases
 from varprop.diagnosis.layer_advice import LAST, SAME, ZERO, bias_reason, layer_changes, level_change
 from varprop.diagnosis.verdict import Diagnosis, judge
 from varprop.results.health import LIMIT, factor_text
-from varprop.spec.graph import Graph, Node
+from varprop.spec.traced import Graph, Node
 
 if TYPE_CHECKING:
     import pandas as pd

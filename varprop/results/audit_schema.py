@@ -89,7 +89,7 @@ PLACE_COLUMNS = ("module", "kind", "op", "call", "sources", "parameter", "trunk"
 
 PLACE_TEXTS = ("module", "kind", "op", "sources", "parameter")
 FLAG_COLUMNS = ("trunk",)
-_SPEC_ONLY = ("fan_in", "depth", "depth_over_width", "sigma_w", "sigma_b", "second_moment")
+_SPEC_ONLY = ("node", "fan_in", "depth", "depth_over_width", "sigma_w", "sigma_b", "second_moment")
 """Columns of spec networks that a node has not got: its fans have rows of their own."""
 
 MEASURED_COLUMNS = (*(c for c in SIMULATED_COLUMNS if c not in _SPEC_ONLY), *PLACE_COLUMNS)

@@ -163,6 +163,7 @@ LAYER_COLUMNS = (
     "activation",
     "weights",
     "biases",
+    "node",
     "layer",
     "width",
     "fan_in",
@@ -171,9 +172,9 @@ LAYER_COLUMNS = (
     "sigma_w",
     "sigma_b",
 )
-"""What a network says of a layer: its activation and laws, its number and width, the width below it, how many layers
-there are in all, that number over the harmonic mean of the hidden widths, the root of fan_in times the variance of the
-weights, and the standard deviation of the biases."""
+"""What a network says of a layer: its activation and laws, the name of its node, its number and width,
+the width below it, how many layers there are in all, that number over the harmonic mean of the hidden widths, the root
+of fan_in times the variance of the weights, and the standard deviation of the biases."""
 
 PREDICTED_COLUMNS = (
     "case",
@@ -238,6 +239,7 @@ TEXT_COLUMNS = {
     "activation",
     "weights",
     "biases",
+    "node",
     "quantity",
     "order",
     "reason",

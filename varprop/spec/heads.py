@@ -44,14 +44,15 @@ class Head:
         if kind == "unit" and targets is not None:
             raise InputError("targets", described("targets"), "none for the head unit")
 
-    def resolve(self, data: Input, width: int) -> np.ndarray | None:
-        """Return the targets for `data` and `width` outputs.
+    def resolve(self, data: Input, width: int, positions: int = 1) -> np.ndarray | None:
+        """Return the targets for `data` and `width` outputs at each of `positions` positions.
 
         Returns
         -------
         array or None
             None for ``unit``; float64 of shape (n_L, B) for ``mse`` and ``bce``; int64 of shape (B,) for
-            ``softmax_ce``.
+            ``softmax_ce``. With positions, B stands for the columns: examples times positions. For ``softmax_ce``
+            without targets above tokens or positions: None, for targets drawn uniformly with every network.
 
         Raises
         ------
@@ -60,20 +61,25 @@ class Head:
         """
         if self.kind == "unit":
             return None
-        targets = self.targets
+        targets, columns = self.targets, data.batch * positions
         if targets is None and self.kind != "mse":
             targets = data.labels
+            if positions > 1 and targets is not None:
+                targets = np.repeat(targets, positions)
+        if targets is None and self.kind == "softmax_ce" and (positions > 1 or data.vocabulary):
+            _check_classes(width)
+            return None
         if targets is None:
             raise InputError("targets", None, f"targets for the head {self.kind}")
         if self.kind == "softmax_ce":
-            return _classes(targets, data.batch, width)
-        check_count("targets", "examples × outputs", data.batch, width)
-        if targets.shape == (data.batch,) and width == 1:
+            return _classes(targets, columns, width)
+        check_count("targets", "examples × outputs", columns, width)
+        if targets.shape == (columns,) and width == 1:
             targets = targets[:, None]
         try:
-            full = np.broadcast_to(targets, (data.batch, width)).T.astype(np.float64)
+            full = np.broadcast_to(targets, (columns, width)).T.astype(np.float64)
         except ValueError:
-            allowed = f"one number, or shape ({width},) or ({data.batch}, {width})"
+            allowed = f"one number, or shape ({width},) or ({columns}, {width})"
             raise InputError("targets", described(f"shape {targets.shape}"), allowed) from None
         if self.kind == "bce" and not np.all((full == 0.0) | (full == 1.0)):
             raise InputError("targets", described("other values"), "0 or 1 for the head bce")
@@ -112,9 +118,14 @@ def _checked(targets: Any) -> np.ndarray:
     return frozen_array(given, np.float64)
 
 
-def _classes(targets: np.ndarray, batch: int, width: int) -> np.ndarray:
+def _check_classes(width: int) -> None:
+    """Refuse a cross-entropy of fewer than two classes."""
     if width < 2:
         raise InputError("kind", "softmax_ce", "at least two outputs (for one, bce)")
+
+
+def _classes(targets: np.ndarray, batch: int, width: int) -> np.ndarray:
+    _check_classes(width)
     if targets.ndim == 0:
         targets = np.full(batch, targets)
     if targets.shape != (batch,):

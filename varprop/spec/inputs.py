@@ -1,10 +1,11 @@
-"""The input of a network: a fixed batch of examples.
+"""The input of a network: a fixed batch of examples, vectors, images or tokens.
 
 It is part of the spec, so that every engine sees the same data.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -14,20 +15,21 @@ import numpy as np
 from varprop._validation import InputError, described
 from varprop.spec._contents import content_digest, frozen_array
 from varprop.spec.labels import check_label
+from varprop.spec.ops import Shape
 
 Recipe = tuple[tuple[str, Any], ...]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Input:
-    """A fixed batch of inputs, one example per column.
+    """A fixed batch of inputs, one example per column; with positions, one column for each of an example's T positions.
 
-    Two inputs are equal when their numbers and labels are; name and recipe do not count.
+    Two inputs are equal when their numbers, positions and labels are; name and recipe do not count.
 
     Parameters
     ----------
-    values : array of shape (n_0, B) or (n_0,)
-        Finite numbers. Copied and made read-only.
+    values : array of shape (n_0, B) or (n_0,), or (n_0, B T) with positions
+        Finite numbers; column ``b T + t`` is position t of example b. Copied and made read-only.
     name : str
         For tables and figures.
     labels : array of shape (B,), optional
@@ -36,11 +38,15 @@ class Input:
         How it was made: a key of the input table, ``"data"`` for numbers given as such.
     recipe : tuple of (key, value)
         The arguments with which `kind` makes it again; they go to the study file.
+    positions : tuple of int
+        ``()`` for vectors, ``(T,)`` for sequences, ``(H, W)`` for images (n_0 is the number of channels then).
+    vocabulary : int
+        For tokens, how many there are: `values` has one row, of whole numbers below it. 0 for numbers.
 
     Raises
     ------
     InputError
-        If `values` is empty or has a value that is not finite, or the labels do not fit.
+        If `values` is empty or has a value that is not finite, or labels, positions or tokens do not fit.
 
     Examples
     --------
@@ -55,6 +61,8 @@ class Input:
     labels: np.ndarray | None = None
     kind: str = "data"
     recipe: Recipe = field(default=())
+    positions: tuple[int, ...] = ()
+    vocabulary: int = 0
 
     def __post_init__(self) -> None:
         values = np.asarray(self.values)
@@ -66,30 +74,45 @@ class Input:
         values = frozen_array(values.reshape(values.shape[0], -1), np.float64)
         check_finite("values", values.T)
         object.__setattr__(self, "values", values)
+        object.__setattr__(self, "positions", _checked_positions(self.positions, values.shape[1]))
+        _check_tokens(values, self.vocabulary)
         object.__setattr__(self, "name", check_label("name", self.name))
         if self.labels is not None:
-            object.__setattr__(self, "labels", _checked_labels(self.labels, values.shape[1]))
+            object.__setattr__(self, "labels", _checked_labels(self.labels, self.batch))
 
     @property
     def size(self) -> int:
-        """Number of inputs n_0."""
+        """Number of inputs n_0 (of channels, where there are positions)."""
         return int(self.values.shape[0])
+
+    @property
+    def shape(self) -> Shape:
+        """Shape of one example."""
+        return Shape(self.size, self.positions, self.vocabulary)
 
     @property
     def batch(self) -> int:
         """Number of examples B."""
+        return int(self.values.shape[1]) // self.shape.count
+
+    @property
+    def columns(self) -> int:
+        """Number of columns B T: examples times positions."""
         return int(self.values.shape[1])
 
     def array(self) -> np.ndarray:
-        """Return the data, shape (n_0, B), float64, read-only."""
+        """Return the data, shape (n_0, B T), float64, read-only."""
         return self.values
 
     @cached_property
     def _digest(self) -> str:
-        return content_digest({"values": self.values, "labels": self.labels})
+        content: dict[str, Any] = {"values": self.values, "labels": self.labels}
+        if self.positions or self.vocabulary:
+            content |= {"positions": list(self.positions), "vocabulary": self.vocabulary}
+        return content_digest(content)
 
     def digest(self) -> str:
-        """Return the SHA-256 of numbers and labels."""
+        """Return the SHA-256 of numbers, positions and labels."""
         return self._digest
 
     def __eq__(self, other: object) -> bool:
@@ -99,11 +122,13 @@ class Input:
         return hash(self.digest())
 
     def __repr__(self) -> str:
-        return f"<Input {self.name}: {self.size} inputs × {self.batch} examples>"
+        own = self.shape.text if self.positions or self.vocabulary else f"{self.size} inputs"
+        return f"<Input {self.name}: {own} × {self.batch} examples>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         # By construction, so that the arrays are read-only on the other side too.
-        return (type(self), (self.values, self.name, self.labels, self.kind, self.recipe))
+        own = (self.values, self.name, self.labels, self.kind, self.recipe, self.positions, self.vocabulary)
+        return (type(self), own)
 
 
 def check_finite(field_name: str, rows: np.ndarray) -> None:
@@ -117,6 +142,26 @@ def check_finite(field_name: str, rows: np.ndarray) -> None:
             f"in row {row + 1}, column {column + 1}"
         )
         raise InputError(field_name, described(found), "finite numbers only")
+
+
+def _checked_positions(positions: Any, columns: int) -> tuple[int, ...]:
+    given = tuple(positions) if isinstance(positions, tuple | list) else None
+    if given is None or len(given) > 3 or not all(type(n) is int and n >= 1 for n in given):
+        raise InputError("positions", positions, "up to three whole numbers of at least 1")
+    if columns % math.prod(given):
+        raise InputError("positions", list(given), f"sizes whose product divides the {columns} columns")
+    return given
+
+
+def _check_tokens(values: np.ndarray, vocabulary: int) -> None:
+    if type(vocabulary) is not int or not 0 <= vocabulary <= 2**31:
+        raise InputError("vocabulary", vocabulary, "a whole number, the number of tokens")
+    if vocabulary and (len(values) != 1 or np.any((values < 0) | (values >= vocabulary) | (values % 1 != 0))):
+        raise InputError(
+            "values",
+            described("other numbers"),
+            f"one row of tokens, whole numbers from 0 to {vocabulary - 1}",
+        )
 
 
 def _checked_labels(labels: Any, batch: int) -> np.ndarray:

@@ -12,6 +12,8 @@ from varprop._validation import InputError, check_real
 from varprop.activations import Activation, activation
 from varprop.initializers import Initializer, Law, bias_of, initializer
 from varprop.spec._gains import with_gain
+from varprop.spec.graph import Builder
+from varprop.spec.ops import Activate, Dense
 from varprop.spec.widths import check_width
 
 
@@ -108,6 +110,18 @@ class Layer:
         """Return biases of shape (fan_out,), or (draws, fan_out)."""
         shape = (fan_out,) if draws is None else (draws, fan_out)
         return self.biases.sample(shape, rng=rng, fan_in=fan_in, fan_out=fan_out, dtype=dtype)
+
+    @property
+    def title(self) -> str:
+        """Always "layer"."""
+        return "layer"
+
+    def build(self, graph: Builder, source: int, name: str) -> int:
+        """Add a dense node and, unless the layer is linear, its activation."""
+        end = graph.add(Dense(self.width, self.weights, self.biases, self.gain), [source], name)
+        if self.activation.name == "linear":
+            return end
+        return graph.add(Activate(self.activation), [end], f"{name}.{self.activation.name}")
 
     def content(self) -> dict[str, Any]:
         """Return the layer as plain data, for digests: what has no registered name, by what it does.

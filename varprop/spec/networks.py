@@ -1,4 +1,4 @@
-"""A network: input, dense layers, head."""
+"""A network: input, body, head."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ import numpy as np
 from varprop._validation import InputError, described
 from varprop.initializers import Law
 from varprop.spec._contents import content_digest
+from varprop.spec.graph import Builder, Graph, Node, Part
 from varprop.spec.heads import Head
 from varprop.spec.inputs import Input
 from varprop.spec.labels import LONGEST_LABEL, check_label
 from varprop.spec.layers import Layer
+from varprop.spec.ops import Activate, ClassToken, Embedding, Positions, Weighted
+from varprop.spec.parts import build_all
 from varprop.spec.widths import DEEPEST
 
 if TYPE_CHECKING:
@@ -27,14 +30,17 @@ _UNIT = Head()
 
 @dataclass(frozen=True)
 class Network:
-    """A dense network at birth, as data. Layers count from 1, widths are n_0 (input) to n_L.
+    """A network at birth, as data: an input, what is built on it, and the head that starts the gradient.
+
+    A body of dense layers alone is a *chain*; layers count from 1, widths are n_0 (input) to n_L. Any other body is
+    described by its `graph`, and its rows count the graph's sites.
 
     Parameters
     ----------
     input : Input
         The fixed batch of examples.
-    layers : sequence of Layer
-        From the input to the output, the last one included.
+    body : sequence of Layer or other parts
+        From the input to the output, the last layer included. Besides layers: whatever `varprop.ops` makes.
     head : Head
         What starts the gradient.
     name : str
@@ -43,7 +49,7 @@ class Network:
     Raises
     ------
     InputError
-        No layers, fields of another type, targets that do not fit.
+        Nothing in the body, fields of another type, shapes or targets that do not fit.
 
     Examples
     --------
@@ -51,45 +57,89 @@ class Network:
     >>> network = Network(half_on(1000), (Layer(30, "relu", "he_normal"), Layer(10)))
     >>> network.widths, network.fans(2), network.case
     ((1000, 30, 10), (30, 10), 'he_normal, glorot_normal · relu')
+    >>> from varprop.spec.parts import residual
+    >>> block = residual([Layer(30, "relu", "he_normal"), Layer(1000)])
+    >>> [node.name for node in Network(half_on(1000), (block,)).graph.nodes]
+    ['input', 'residual.layer1', 'residual.layer1.relu', 'residual.layer2', 'residual.stream']
     """
 
     input: Input
-    layers: tuple[Layer, ...]
+    body: tuple[Layer | Part, ...]
     head: Head = _UNIT
     name: str = ""
 
     def __post_init__(self) -> None:
         if not isinstance(self.input, Input):
             raise InputError("input", described(type(self.input).__name__), "an Input")
-        layers = tuple(self.layers) if isinstance(self.layers, Sequence) else ()
-        if not 1 <= len(layers) <= DEEPEST:
-            raise InputError("layers", described(f"{len(layers)} layers"), f"1 to {DEEPEST} layers")
-        for i, layer in enumerate(layers):
-            if not isinstance(layer, Layer):
-                raise InputError(f"layers[{i}]", described(type(layer).__name__), "a Layer")
+        body = tuple(self.body) if isinstance(self.body, Sequence) else ()
+        if not 1 <= len(body) <= DEEPEST:
+            found = f"{len(body)} parts" if body else "nothing"
+            raise InputError("body", described(found), f"1 to {DEEPEST} layers or other parts")
+        chain = not (self.input.positions or self.input.vocabulary)
+        for i, part in enumerate(body):
+            if isinstance(part, type) or not isinstance(part, Layer | Part):
+                raise InputError(f"body[{i}]", described(type(part).__name__), "a Layer or another part")
+            chain = chain and isinstance(part, Layer)
         if not isinstance(self.head, Head):
             raise InputError("head", described(type(self.head).__name__), "a Head")
-        object.__setattr__(self, "layers", layers)
+        object.__setattr__(self, "body", body)
+        object.__setattr__(self, "_chain", chain)
         object.__setattr__(self, "name", check_label("name", self.name, empty=True))
         try:
-            self.head.resolve(self.input, layers[-1].width)
+            self.head.resolve(self.input, *self._output)
         except InputError as error:
             raise error.under("head") from None
 
     @property
+    def is_chain(self) -> bool:
+        """Whether the body consists of dense layers on vectors."""
+        return bool(self._chain)  # type: ignore[attr-defined]
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers of a chain.
+
+        Raises
+        ------
+        InputError
+            If the network is no chain.
+        """
+        if not self.is_chain:
+            raise InputError("network", self.case, "a chain of dense layers, for this")
+        return self.body  # type: ignore[return-value]
+
+    @cached_property
+    def graph(self) -> Graph:
+        """Ops in topological order."""
+        builder = Builder(self.input.shape)
+        build_all(builder, self.body, 0, "")
+        return Graph(tuple(builder.nodes))
+
+    @property
+    def _output(self) -> tuple[int, int]:
+        """Features of the output, and at how many positions."""
+        if self.is_chain:
+            return self.layers[-1].width, 1
+        shape = self.graph.output.shape
+        return shape.features, shape.count
+
+    @property
     def depth(self) -> int:
-        """Number of weight layers L."""
-        return len(self.layers)
+        """Number of weight layers L of a chain, of sites otherwise: how far tables count."""
+        return len(self.body) if self.is_chain else len(self.graph.sites)
 
     @cached_property
     def widths(self) -> tuple[int, ...]:
-        """Widths n_0 to n_L, the input's first."""
-        return (self.input.size, *(layer.width for layer in self.layers))
+        """Widths n_0 to n_L of a chain, the input's first; of the sites, otherwise."""
+        if self.is_chain:
+            return (self.input.size, *(layer.width for layer in self.layers))
+        nodes = self.graph.nodes
+        return (self.input.size, *(nodes[site.node].shape.features for site in self.graph.sites))
 
     @cached_property
     def targets(self) -> np.ndarray | None:
         """The head's targets for this input: see `Head.resolve`."""
-        return self.head.resolve(self.input, self.layers[-1].width)
+        return self.head.resolve(self.input, *self._output)
 
     def fans(self, layer: int) -> tuple[int, int]:
         """Return (fan_in, fan_out) of `layer`, counted from 1."""
@@ -108,17 +158,24 @@ class Network:
     @cached_property
     def depth_over_width(self) -> float:
         """Number of layers over the harmonic mean of the hidden widths (of the width, if there is one layer)."""
+        if not self.is_chain:
+            maps = [n for n in self.graph.nodes if isinstance(n.op, Weighted)]
+            rate = sum(1.0 / node.shape.features for node in maps) / max(len(maps), 1)
+            return self.graph.weighted_depth * rate
         hidden = self.widths[1:-1] or self.widths[1:]
         return self.depth * sum(1.0 / width for width in hidden) / len(hidden)
 
     def row(self, layer: int) -> dict[str, Any]:
         """Return what every table's row about `layer`, counted from 1, says of it; see `LAYER_COLUMNS`."""
+        if not self.is_chain:
+            return self._site_row(layer)
         spec, (fan_in, width) = self.layers[layer - 1], self.fans(layer)
         return {
             "case": self.case,
             "activation": spec.activation.name,
             "weights": spec.weights.name,
             "biases": spec.biases.name,
+            "node": f"layer{layer}",
             "layer": layer,
             "width": width,
             "fan_in": fan_in,
@@ -128,11 +185,43 @@ class Network:
             "sigma_b": math.sqrt(self.bias_law(layer).variance),
         }
 
+    def _site_row(self, number: int) -> dict[str, Any]:
+        graph = self.graph
+        site = graph.sites[number - 1]
+        node = graph.nodes[site.node]
+        shapes = graph.inputs(node)
+        row: dict[str, Any] = {
+            "case": self.case,
+            "activation": site.activation.name,
+            "weights": "",
+            "biases": "",
+            "node": node.name,
+            "layer": number,
+            "width": node.shape.features,
+            "fan_in": shapes[0].features if shapes else node.shape.features,
+            "depth": self.depth,
+            "depth_over_width": self.depth_over_width,
+            "sigma_w": math.nan,
+            "sigma_b": math.nan,
+        }
+        if isinstance(node.op, Weighted):
+            fan_in = shapes[0].features // getattr(node.op, "groups", 1) * graph.window(node)
+            row |= {
+                "weights": node.op.weights.name,
+                "biases": node.op.biases.name,
+                "fan_in": fan_in,
+                "sigma_w": math.sqrt(fan_in * node.op.weight_law(*shapes).variance),
+                "sigma_b": math.sqrt(node.op.bias_law(*shapes).variance),
+            }
+        return row
+
     @cached_property
     def case(self) -> str:
         """The case's name in tables: `name`, or one made of initializers and hidden activations."""
         if self.name:
             return self.name
+        if not self.is_chain:
+            return self._graph_case()
         hidden = self.layers[:-1] or self.layers
         gains = {layer.gain for layer in self.layers}
         parts = [_listed([layer.weights.name for layer in self.layers])]
@@ -142,8 +231,20 @@ class Network:
         text = " · ".join(parts)
         return text if len(text) <= LONGEST_LABEL else f"{text[: LONGEST_LABEL - 1]}…"
 
+    def _graph_case(self) -> str:
+        maps = [node.op for node in self.graph.nodes if isinstance(node.op, Weighted)]
+        phis = [site.activation.name for site in self.graph.sites if site.activated != site.node]
+        kinds = [part.title for part in self.body]
+        text = " · ".join(
+            _listed(names) for names in (kinds, [op.weights.name for op in maps], phis) if names
+        )
+        return text if len(text) <= LONGEST_LABEL else f"{text[: LONGEST_LABEL - 1]}…"
+
     def content(self) -> dict[str, Any]:
         """Return what determines the network's law as plain data; the name does not."""
+        if not self.is_chain:
+            body = [part.content() for part in self.body]
+            return {"input": self.input.digest(), "body": body, "head": self.head.digest()}
         return {
             "input": self.input.digest(),
             "layers": [layer.content() for layer in self.layers],
@@ -157,10 +258,13 @@ class Network:
     def describe(self) -> pd.DataFrame:
         """Return one row per layer: fans, activation, initializers, and the laws' moments.
 
-        ``sigma_w2`` is fan_in times the weight variance.
+        ``sigma_w2`` is fan_in times the weight variance. For a network that is no chain: one row per node with
+        its op, shape, sources, laws and number of parameters.
         """
         import pandas as pd
 
+        if not self.is_chain:
+            return pd.DataFrame([self._node_row(node) for node in self.graph.nodes[1:]])
         rows = []
         for number, layer in enumerate(self.layers, start=1):
             fan_in, fan_out = self.fans(number)
@@ -183,6 +287,30 @@ class Network:
                 }
             )
         return pd.DataFrame(rows)
+
+    def _node_row(self, node: Node) -> dict[str, Any]:
+        graph, op = self.graph, node.op
+        laws: dict[str, Any] = {"weights": "", "gain": math.nan, "weight_variance": math.nan, "biases": ""}
+        if isinstance(op, Weighted):
+            variance = op.weight_law(*graph.inputs(node)).variance
+            laws = {
+                "weights": op.weights.name,
+                "gain": op.gain,
+                "weight_variance": variance,
+                "biases": op.biases.name,
+            }
+        elif isinstance(op, Embedding | Positions | ClassToken):
+            variance = op.weight_law(*graph.inputs(node)).variance
+            laws |= {"weights": op.weights.name, "gain": 1.0, "weight_variance": variance}
+        kind = op.activation.name if isinstance(op, Activate) else op.kind
+        return {
+            "node": node.name,
+            "op": kind,
+            "reads": ", ".join(graph.nodes[i].name for i in node.sources),
+            "shape": node.shape.text,
+            "parameters": graph.parameters(node),
+            **laws,
+        }
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -23,7 +23,7 @@ from varprop.adapters.torch.parameters import copies, fans_of_bias, tracer_linea
 from varprop.adapters.torch.preserve import random_state
 from varprop.adapters.torch.statistics import mean_and_std, mean_square, tensor_moments
 from varprop.adapters.torch.trace import Tracer
-from varprop.spec.graph import Graph, Node
+from varprop.spec.traced import Graph, Node
 
 _LAW_ENTRIES = 200_000
 """Entries of a parameter after which its law is known well enough."""

@@ -22,7 +22,7 @@ from varprop.adapters.torch.statistics import (
     row_squares,
     tensor_moments,
 )
-from varprop.spec.graph import Graph, Node
+from varprop.spec.traced import Graph, Node
 
 
 class DrawObserver:

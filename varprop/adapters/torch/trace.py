@@ -23,7 +23,7 @@ from torch.utils import _pytree
 
 from varprop.adapters.torch.kinds import Kind, name_of, of_call, of_leaf
 from varprop.adapters.torch.names import ROOT, Names, names_of
-from varprop.spec.graph import INPUT, UNSEEN, Graph, Node
+from varprop.spec.traced import INPUT, UNSEEN, Graph, Node
 
 _CLOSED_LIBRARIES = ("torch.nn.modules.", "torch.nn.utils.parametrize", "torch.ao.")
 

@@ -1,6 +1,6 @@
 """One rule a kind of node: how a signal's moments go forward through it, and a gradient's mean square back.
 
-`FORWARD` and `BACKWARD` map an op of `varprop.spec.graph.OPS` to its rule. An op without a rule, or a rule that
+`FORWARD` and `BACKWARD` map an op of `varprop.spec.traced.OPS` to its rule. An op without a rule, or a rule that
 returns None for want of an assumption, makes prediction start again from what was measured; nothing is guessed.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 from varprop.analytic.rules import joins, norms, pointwise, pools, weighted
 from varprop.analytic.rules.signal import Array, Facts, Signal
-from varprop.spec.graph import Node
+from varprop.spec.traced import Node
 
 Forward = Callable[[Node, list[Signal], Facts], Signal | None]
 Backward = Callable[[Node, Array, list[Signal], Facts], Array | None]

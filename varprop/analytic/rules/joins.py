@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from varprop.analytic.rules.signal import Array, Facts, Signal, reasons, worst
-from varprop.spec.graph import Node
+from varprop.spec.traced import Node
 
 
 def add(node: Node, inputs: list[Signal], facts: Facts) -> Signal | None:

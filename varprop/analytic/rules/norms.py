@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from varprop.analytic.rules.signal import Array, Facts, ParameterFact, Signal, reasons, uniform
-from varprop.spec.graph import Node
+from varprop.spec.traced import Node
 
 _COST = 1.2
 """Directions of the batch that a batch normalisation's two projections cost a gradient.

@@ -10,7 +10,7 @@ import numpy as np
 
 from varprop.activations import Activation, activation
 from varprop.analytic.rules.signal import Array, Facts, Signal, reasons, worst
-from varprop.spec.graph import Node
+from varprop.spec.traced import Node
 
 _POINTS = 512
 """Different variances from which on they are rounded to four digits, to keep quadratures few."""

@@ -17,7 +17,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from varprop.analytic.rules.signal import Array, Facts, Signal, reasons
-from varprop.spec.graph import Node
+from varprop.spec.traced import Node
 
 _EQUAL = "sites of a window taken as equally correlated, as measured at the pool's input"
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from varprop.spec.graph import Node
+from varprop.spec.traced import Node
 
 Array = NDArray[np.float64]
 

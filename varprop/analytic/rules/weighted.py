@@ -16,7 +16,7 @@ import numpy as np
 
 from varprop.analytic.rules.signal import Array, Facts, ParameterFact, Signal, reasons, worst
 from varprop.analytic.rules.windows import output_sites, spread_back, window_sum
-from varprop.spec.graph import Node
+from varprop.spec.traced import Node
 
 _NONE = ParameterFact(0.0, 0.0)
 _ZERO_MEAN = 1e-3
