@@ -18,7 +18,14 @@ def test_full_and_read_only_disks(tmp_path):
     assert disks.freeze_disks(tmp_path).problems == []
 
 
+WAITS_FOR_A_BLOCK = 1
+
+
 def test_a_lost_block_is_found_by_the_campaign(tmp_path, monkeypatch):
-    """Negative control: where nothing is kept, the first kill after a block is reported as a loss."""
+    """Negative control: where nothing is kept, the first kill after a block is reported as a loss.
+
+    With this seed the campaign waits for a reported block before it kills, however slow the machine is.
+    """
     monkeypatch.setattr(processes, "blocks_of", lambda store: set())
-    assert any("reported" in problem for problem in processes.kill_parents(tmp_path, 1).problems)
+    problems = processes.kill_parents(tmp_path, 1, seed=WAITS_FOR_A_BLOCK).problems
+    assert any("reported" in problem for problem in problems)
