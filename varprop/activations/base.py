@@ -56,7 +56,9 @@ class Activation:
         Closed intervals in which a unit passes no gradient, *declared*, never found by a float test. Smooth
         activations have none.
     slopes : (float, float) or None
-        Slopes for z < 0 and z > 0 if the activation is positively homogeneous, otherwise None.
+        Slopes for z < 0 and z > 0 if the activation is positively homogeneous of degree 1, otherwise None.
+    degree : float or None
+        k if phi(s z) = s^k phi(z) for all s > 0, *declared*: 1 for those with `slopes`, None for others.
     slope_of_value : callable or None
         phi' as a function of phi, where that is cheap; right to rounding of the greatest slope, not relatively in
         the tails.
@@ -85,7 +87,13 @@ class Activation:
     origin: Origin | None = field(default=None, repr=False)
     exact_derivative: bool = field(default=True, repr=False)
     slope_of_value: Function | None = field(default=None, repr=False)
+    degree: float | None = None
     _cache: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Let two slopes be homogeneous of degree 1."""
+        if self.slopes is not None:
+            object.__setattr__(self, "degree", 1.0)
 
     def __call__(self, z: npt.ArrayLike) -> Array:
         """Return phi(z), in the shape and floating type of `z` (anything else becomes float64)."""

@@ -124,6 +124,7 @@ def squared_relu() -> Activation:
         slope,
         (0.0,),
         ((-math.inf, 0.0),),
+        degree=2.0,
         forms=ClosedForms(
             centred={
                 "mean": lambda q: 0.5 * q,

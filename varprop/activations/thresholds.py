@@ -41,6 +41,7 @@ def step() -> Activation:
         np.zeros_like,
         (0.0,),
         _EVERYWHERE,
+        degree=0.0,
         forms=ClosedForms(
             general=_flat(
                 {
@@ -80,6 +81,7 @@ def sign() -> Activation:
         np.zeros_like,
         (0.0,),
         _EVERYWHERE,
+        degree=0.0,
         forms=ClosedForms(
             general=_flat(
                 {

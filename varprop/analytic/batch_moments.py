@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from varprop._validation import InputError
 from varprop.activations import Activation
 from varprop.analytic.pair_series import Found, series
 from varprop.analytic.rectified_pairs import rectified_pairs, shifted_rectified_pairs
@@ -37,7 +38,7 @@ class PairAverages:
     Attributes
     ----------
     log_distance : ndarray
-        Logarithm of E (phi_a - phi_b)²/2.
+        Logarithm of E (phi_a - phi_b)²/2, -inf for equal inputs.
     slopes : ndarray
         E phi'_a phi'_b.
     doubt : float
@@ -80,8 +81,10 @@ def pair_averages(
         Where the moments of the activation are not available.
     """
     means, logs, shares = unit.components()
-    roots = np.exp(0.5 * np.clip(logs, -230.0, 230.0)) * (logs > -np.inf)
-    base = np.exp(0.5 * np.clip(unit.log_variance, -230.0, 230.0)) * (unit.log_variance > -np.inf)
+    moving = unit.log_variance[unit.log_variance > -np.inf]
+    if np.any(moving < _SMALLEST):
+        raise InputError("input", "pre-activations below 1e-130", "more, for averages over pairs of them")
+    roots, base = (np.exp(0.5 * np.minimum(x, _LARGEST)) for x in (logs, unit.log_variance))
     gap = eps * base[first] * base[second] + 0.5 * np.square(base[first] - base[second])
     total = Found(*np.zeros((4, eps.size)))
     for mean, root, extra, share in zip(means, roots, unit.bias.extra, shares[:, 0], strict=True):
@@ -89,7 +92,8 @@ def pair_averages(
         if extra > 0.0:
             # A Gaussian component of the bias is the same for both inputs: it leaves their distance alone.
             a, b = root[first], root[second]
-            own = np.clip((gap - 0.5 * np.square(a - b)) / (a * b), 0.0, 2.0)
+            lengths = (np.square(base[first]) - np.square(base[second])) / (a + b)  # a - b, which may cancel
+            own = np.clip((gap - 0.5 * np.square(lengths)) / (a * b), 0.0, 2.0)
         part = _component(phi, mean, np.square(root), own, first, second, budget // means.shape[0])
         total = Found(*(x + share * y for x, y in zip(total, part, strict=True)))
     with np.errstate(divide="ignore"):
@@ -113,6 +117,60 @@ def _component(
     nothing = np.zeros(eps.size)
     if phi.slopes is not None and not mean.any():
         return Found(*rectified_pairs(phi.slopes, variance, eps, first, second), nothing, nothing)
+    slope, straight = _straight(phi, mean, np.sqrt(variance))
+    along = straight[first] & straight[second] & (mean[first] == mean[second])
+    if not along.any():
+        return _bent(phi, mean, variance, eps, first, second, budget)
+    a, b = np.sqrt(variance[first]), np.sqrt(variance[second])
+    square = np.square(slope[first])
+    line = Found(square * (0.5 * np.square(a - b) + a * b * eps), square, nothing, nothing)
+    if along.all():
+        return line
+    rest = ~along
+    others = _bent(phi, mean, variance, eps[rest], first[rest], second[rest], budget)
+    for column, values in zip(line, others, strict=True):
+        column[rest] = values
+    return line
+
+
+_SMALLEST = float(np.log(1e-260))
+_LARGEST = 230.0
+"""What bounded activations do not tell from more."""
+_TINY = 1e-100
+_NARROW, _WITHIN, _CHANGE = 1e-3, 12.0, 1e-5
+"""Up to which standard deviation a straight line is looked for, over how many of them, and how much it may bend."""
+
+
+def _straight(phi: Activation, mean: Array, std: Array) -> tuple[Array, NDArray[np.bool_]]:
+    """Return phi' at the mean, and where phi is a straight line as far as z goes, shape (B,).
+
+    Distances of values that differ by less than their rounding are lost in any quadrature. The slope's relative
+    change delta over z enters the distance with its square. Where the slope is 0 the line says nothing.
+    """
+    narrow = std < _NARROW
+    if not narrow.any() or not phi.exact_derivative:
+        return np.zeros_like(std), np.zeros(std.shape, dtype=bool)
+    z = mean + _WITHIN * std * np.array([[-1.0], [0.0], [1.0]])
+    with np.errstate(all="ignore"):
+        slopes = phi.derivative(z)
+    change = np.abs(slopes - slopes[1]).max(axis=0)
+    kinked = np.zeros(std.shape, dtype=bool)
+    for kink in phi.kinks:
+        kinked |= np.abs(mean - kink) <= _WITHIN * std
+    straight = narrow & ~kinked & (np.abs(slopes[1]) > 0.0) & (change <= _CHANGE * np.abs(slopes[1]))
+    return slopes[1], straight
+
+
+def _constant(phi: Activation, mean: Array) -> bool:
+    """Whether phi is constant around every mean, as far as variances of `_TINY` and less go."""
+    room = 1e-40
+    return all(any(low < m - room and m + room < high for low, high in phi.inactive) for m in np.unique(mean))
+
+
+def _bent(
+    phi: Activation, mean: Array, variance: Array, eps: Array, first: Index, second: Index, budget: int
+) -> Found:
+    nothing = np.zeros(eps.size)
     if phi.slopes is not None:
         shifted = shifted_rectified_pairs(phi.slopes, mean, variance, eps, first, second)
         return Found(*shifted, nothing, nothing)
@@ -123,6 +181,17 @@ def _component(
             for name in ("squared_difference", "derivative_product")
         )
         return Found(0.5 * distance, slopes, nothing, nothing)
+    if np.any((variance > 0.0) & (variance < _TINY)):
+        # Neither straight nor homogeneous: squares of what such values make are not resolved.
+        tiny = np.maximum(variance[first], variance[second])
+        lost = (tiny > 0.0) & (tiny < _TINY)
+        variance = np.where(variance > 0.0, np.maximum(variance, _TINY), 0.0)
+        if lost.any() and not _constant(phi, mean):
+            found = _bent(phi, mean, variance, eps, first, second, budget)
+            unknown = np.where(lost, np.inf, 0.0)
+            return found._replace(
+                distance_error=found.distance_error + unknown, slopes_error=found.slopes_error + unknown
+            )
     closed = not mean.any() and "product" in phi.forms.pair
     if closed and phi.kinks:
         return _closed(phi, variance, eps, first, second)
@@ -139,8 +208,17 @@ def _component(
 def _closed(phi: Activation, variance: Array, eps: Array, first: Index, second: Index) -> Found:
     fields = ("squared_difference", "derivative_product")
     m = phi.pair_moments(variance[first], variance[second], one_minus_correlation=eps, fields=fields)
-    nothing = np.zeros(eps.size)
-    return Found(0.5 * m.squared_difference, np.asarray(m.derivative_product), nothing, nothing)
+    # Of different variances phi(s_a g) - phi(s_b g) is among it, which is rounded as phi is.
+    fields = ("second_moment", "derivative_second_moment")
+    own = phi.moments(np.maximum(variance[first], variance[second]), fields=fields)
+    apart = np.abs(np.sqrt(variance[first]) - np.sqrt(variance[second]))
+    along = apart * np.sqrt(3.0 * np.asarray(own.derivative_second_moment))
+    size = np.sqrt(np.asarray(own.second_moment))
+    rounding = np.where(apart > 0.0, _UNIT * size * (along + _UNIT * size), 0.0)
+    return Found(0.5 * m.squared_difference, np.asarray(m.derivative_product), rounding, np.zeros(eps.size))
+
+
+_UNIT = float(np.finfo(np.float64).eps)
 
 
 def _rotated(phi: Activation, mean: Array, variance: Array, eps: Array, first: Index, second: Index) -> Found:
@@ -149,7 +227,7 @@ def _rotated(phi: Activation, mean: Array, variance: Array, eps: Array, first: I
     found = rotated_pairs(phi, phi.derivative, phi.kinks, means, stds, eps)
     squares = phi.moments(variance, mean=mean, fields=("second_moment",)).second_moment
     largest = np.maximum(squares[first], squares[second])
-    rounding = np.finfo(np.float64).eps * np.sqrt(found.distance * largest)
+    rounding = _UNIT * np.sqrt(found.distance * largest) + np.where(eps > 0.0, _UNIT**2 * largest, 0.0)
     return Found(found.distance, found.slopes, found.distance_error + rounding, found.slopes_error)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from varprop.analytic.covariance import Pairs, PairState
+from varprop.analytic.covariance import DOUBTFUL, UNKNOWN, Pairs, PairState
 from varprop.analytic.entries import Entry, moment, number, unpredicted
 from varprop.analytic.silent_units import LARGEST, silent_share
 from varprop.analytic.states import KnownLayer, LayerState
@@ -32,6 +32,8 @@ def correlation(state: KnownLayer | LayerState, pair: PairState, pairs: Pairs) -
         if isinstance(state, KnownLayer)
         else state.unit.log_second_moment
     )
+    if _doubted(pair) > UNKNOWN:
+        return unpredicted(_LOST)
     i, j = pairs.first, pairs.second
     usable = np.isfinite(logs[i]) & np.isfinite(logs[j])
     if not usable.any():
@@ -43,14 +45,23 @@ def correlation(state: KnownLayer | LayerState, pair: PairState, pairs: Pairs) -
     exact = known or pair.exact
     if isinstance(state, LayerState) and state.unit.centred:
         values = 1.0 - pair.eps
-        # Below known inputs the angle comes from a difference of lengths, which loses digits if they differ much.
-        by_angle = state.first and not state.biases.gaussian
-        exact = exact and (by_angle or _ROUNDING * float(np.exp(np.abs(half[usable]).max())) < 1e-10)
     reasons = state.reasons if isinstance(state, LayerState) else ()
-    return number(np.clip(values[usable], -1.0, 1.0), exact, (*reasons, *_doubts(pair)))
+    exact = exact and _doubted(pair) < _DIGITS
+    return number(np.clip(values[usable], -1.0, 1.0), exact, (*reasons, *_doubts(pair), *_lost_digits(pair)))
 
 
-_ROUNDING = float(np.finfo(np.float64).eps)
+_DIGITS = 1e-10
+"""Rounding error of a correlation up to which it is exact."""
+_LOST = "correlations are not known: they are lost in differences of lengths that are too far apart"
+
+
+def _doubted(pair: PairState) -> float:
+    return float(np.max(pair.eps_doubt, initial=0.0))
+
+
+def _lost_digits(pair: PairState) -> tuple[str, ...]:
+    doubt = _doubted(pair)
+    return (f"correlations known to {doubt:.1g} only",) if doubt > DOUBTFUL else ()
 
 
 def dead_fraction(state: LayerState, pair: PairState, pairs: Pairs) -> Entry:
@@ -60,6 +71,8 @@ def dead_fraction(state: LayerState, pair: PairState, pairs: Pairs) -> Entry:
         return number(np.zeros(1), True, ())
     if pair.reason or state.averages.reason:
         return unpredicted(pair.reason or state.averages.reason)
+    if _doubted(pair) > UNKNOWN:
+        return unpredicted(_LOST)
     batch = state.unit.mean.size
     if batch > LARGEST:
         return unpredicted(f"an orthant probability of more than {LARGEST} inputs")
@@ -85,8 +98,8 @@ def dead_fraction(state: LayerState, pair: PairState, pairs: Pairs) -> Entry:
 
 
 def _dead_entry(state: LayerState, pair: PairState, share: float, error: float) -> Entry:
-    exact = state.exact.law and pair.exact
-    why = (*state.reasons, *_doubts(pair), *_why_not(exact and error > 0.0, error))
+    exact = state.exact.law and pair.exact and _doubted(pair) < _DIGITS
+    why = (*state.reasons, *_doubts(pair), *_lost_digits(pair), *_why_not(exact and error > 0.0, error))
     return number(np.array([share]), exact and error == 0.0, why)
 
 

@@ -17,15 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from varprop._validation import InputError
-from varprop.analytic.batch_moments import PairAverages, pair_averages
+from varprop.analytic.activated_pairs import Below, activated_pairs
 from varprop.analytic.entries import joined
-from varprop.analytic.silence import slope_at_zero
+from varprop.analytic.homogeneous_pairs import log_half_square
 from varprop.analytic.states import Known, KnownLayer, LayerState
 
 Array = NDArray[np.float64]
 
 LARGEST_BATCH = 2048
-_EXACT, DOUBTFUL, _UNKNOWN = 1e-9, 1e-3, 0.5
+_EXACT, DOUBTFUL, UNKNOWN = 1e-9, 1e-3, 0.5
 """Shares of the mean distance that may be in doubt in exact rows and in others; from the last on nothing is known."""
 
 
@@ -52,6 +52,8 @@ class PairState:
         Logarithm of E (z_a - z_b)²/2.
     eps : ndarray
         1 - correlation of the Gaussian parts of z_a and z_b.
+    eps_doubt : ndarray
+        Bound of its rounding error: large where lengths that differ by powers of ten are subtracted.
     arriving_log_distance : ndarray
         Logarithm of the mean over units of E (h_a - h_b)²/2 of what arrives.
     slope_product : ndarray
@@ -68,6 +70,7 @@ class PairState:
 
     log_distance: Array
     eps: Array
+    eps_doubt: Array
     arriving_log_distance: Array
     slope_product: Array
     exact: bool
@@ -80,28 +83,31 @@ class PairState:
 def pair_states(states: Sequence[KnownLayer | LayerState], x: Known, pairs: Pairs) -> list[PairState]:
     """Return the state of the pairs at every layer."""
     found: list[PairState] = []
-    arriving, exact, note, lost = _known_log_distance(x, pairs), True, "", ""
+    exact, note, lost = True, "", ""
     nothing = np.full(pairs.first.size, np.nan)
-    before: Known | None = x
+    below = _known_below(x, pairs)
     for state in states:
         if isinstance(state, KnownLayer):
             own = _known_log_distance(state.preactivations, pairs)
-            found.append(PairState(own, nothing, arriving, nothing, True, True))
-            arriving, before = _known_log_distance(state.activations, pairs), state.activations
+            found.append(
+                PairState(own, nothing, np.zeros(nothing.size), below.log_distance, nothing, True, True)
+            )
+            below = _known_below(state.activations, pairs)
             continue
         reason = lost or _failing(state, found)
         if reason:
-            found.append(PairState(nothing, nothing, nothing, nothing, False, False, reason))
+            found.append(PairState(nothing, nothing, nothing, nothing, nothing, False, False, reason))
             continue
-        own, eps = _own(state, arriving, pairs, before)
-        before = None
-        found.append(PairState(own, eps, arriving, nothing, exact, exact, "", note))
+        own, eps = _own(state, below, pairs)
+        found.append(
+            PairState(own, eps, below.gap_doubt, below.log_distance, nothing, exact, exact, "", note)
+        )
         try:
-            averages = _averages(state, eps, pairs)
+            averages = activated_pairs(state, eps, below.gap_doubt, pairs.first, pairs.second)
         except InputError as error:
             lost = str(error)
             continue
-        if not averages.doubt < _UNKNOWN:
+        if not averages.doubt < UNKNOWN:
             lost = f"distances of pairs are not known: {state.activation.name} is not resolved at layer {state.number}"
             continue
         found[-1] = replace(
@@ -109,7 +115,7 @@ def pair_states(states: Sequence[KnownLayer | LayerState], x: Known, pairs: Pair
             slope_product=averages.slopes,
             slopes_note=_doubt("products of slopes", averages.slopes_doubt, DOUBTFUL),
         )
-        arriving, exact = averages.log_distance, state.exact.law or (_linear(state) and exact)
+        below, exact = averages.below, state.exact.law or (_linear(state) and exact)
         doubt = _doubt("distances of pairs", averages.doubt, _EXACT if exact else DOUBTFUL)
         note, exact = note or doubt, exact and not doubt
         # What is above a distance is worth no more than the law under which the distance was averaged.
@@ -129,58 +135,37 @@ def _failing(state: LayerState, found: list[PairState]) -> str:
     return ""
 
 
-def _own(state: LayerState, arriving: Array, pairs: Pairs, known: Known | None) -> tuple[Array, Array]:
-    """Return the logarithm of E (z_a - z_b)²/2, and 1 - the correlation of the Gaussian parts."""
+def _known_below(x: Known, pairs: Pairs) -> Below:
+    return Below(
+        x.log_mean_square, _known_log_distance(x, pairs), _angles(x.values, pairs), np.zeros(pairs.first.size)
+    )
+
+
+def _own(state: LayerState, below: Below, pairs: Pairs) -> tuple[Array, Array]:
+    """Return the logarithm of E (z_a - z_b)²/2, and 1 - the correlation of the Gaussian parts.
+
+    With s = n Var w E h² of either input, b the variance of a Gaussian bias, q = s + b and 1 - gap the cosine of what
+    arrives, nothing is subtracted:
+
+        sqrt(q_a q_b) (1 - rho) = sqrt(s_a s_b) gap + b (sqrt s_a - sqrt s_b)² / (sqrt(q_a q_b) + sqrt(s_a s_b) + b).
+    """
     unit, i, j = state.unit, pairs.first, pairs.second
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        own = np.log(state.fan_in * state.weights.variance) + arriving
+        gain = np.log(state.fan_in * state.weights.variance)
+        own, arriving = gain + below.log_distance, gain + below.log_square
+        bias = np.log(state.biases.variance if unit.bias_variance == 0.0 else 0.0)
         centre = 0.5 * (unit.log_variance[i] + unit.log_variance[j])
-        # 1 - rho = (d - (sqrt q_a - sqrt q_b)²/2) / sqrt(q_a q_b)
-        half = 0.25 * (unit.log_variance[i] - unit.log_variance[j])
-        eps = np.exp(own - centre) - 2.0 * np.square(np.sinh(half))
+        share = np.exp(0.5 * (arriving[i] + arriving[j]) - centre)
+        eps = share * below.gap
+        if np.isfinite(bias):
+            lengths = np.exp(log_half_square(arriving[i], arriving[j]) + np.log(2.0) + bias - 2.0 * centre)
+            eps = eps + lengths / (1.0 + share + np.exp(bias - centre))
     both = np.isfinite(centre)
-    if known is not None and not state.biases.gaussian:
-        # Of known inputs by their directions: lengths may be too different to be subtracted.
-        eps = _angles(known.values, pairs)
     eps = np.where(both, np.clip(np.nan_to_num(eps, nan=0.0, posinf=2.0), 0.0, 2.0), 1.0)
     if state.weights.mean != 0.0:
         with np.errstate(divide="ignore"):
             own = np.logaddexp(own, 2.0 * np.log(np.abs(unit.mean[i] - unit.mean[j])) - np.log(2.0))
     return own, eps
-
-
-def _averages(state: LayerState, eps: Array, pairs: Pairs) -> PairAverages:
-    """Return distances after the activation, and products of slopes as a share of the roots of E phi'²."""
-    unit, i, j = state.unit, pairs.first, pairs.second
-    if unit.gaussian_alone.all():
-        unit = unit.centre()
-    scale = float(np.max(unit.log_variance, initial=-np.inf, where=np.isfinite(unit.log_variance)))
-    homogeneous = state.activation.slopes is not None and unit.centred and np.isfinite(scale)
-    if scale > _LARGEST and not homogeneous:
-        raise InputError("input", "pre-activations beyond 1e50", "less, for averages over pairs of them")
-    seen = replace(unit, log_variance=unit.log_variance - scale) if homogeneous else unit
-    averages = pair_averages(state.activation, seen, eps, i, j)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        size = np.exp(0.5 * (state.averages.log_derivative[i] + state.averages.log_derivative[j]))
-        slopes = np.where(size > 0.0, averages.slopes / np.where(size > 0.0, size, 1.0), 0.0)
-    log_distance = averages.log_distance + (scale if homogeneous else 0.0)
-    at_zero = slope_at_zero(state.activation)
-    if unit.centred and at_zero > 0.0 and 0.0 not in state.activation.kinks:
-        # Beyond what pair averages can hold phi is a straight line through phi(0).
-        with np.errstate(divide="ignore", invalid="ignore"):
-            half = 0.25 * (unit.log_variance[i] - unit.log_variance[j])
-            centre = 0.5 * (unit.log_variance[i] + unit.log_variance[j])
-            straight = centre + np.log(eps + 2.0 * np.square(np.sinh(half))) + np.log(at_zero)
-        tiny = np.maximum(unit.log_variance[i], unit.log_variance[j]) < _STRAIGHT
-        log_distance = np.where(tiny & np.isfinite(centre), straight, log_distance)
-    return replace(averages, log_distance=log_distance, slopes=slopes)
-
-
-_STRAIGHT = -200.0
-"""Logarithm of a variance below which a smooth activation is a straight line to rounding."""
-
-
-_LARGEST = float(np.log(1e100))
 
 
 def _linear(state: LayerState) -> bool:

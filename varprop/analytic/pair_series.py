@@ -36,6 +36,8 @@ _CHUNK = 1 << 14
 _ROUNDING = 1e-13
 """Share of E phi² that the sum of squares may miss by rounding alone."""
 _WRONG = 1e-10
+_UNIT = 0.25 * float(np.finfo(np.float64).eps)
+"""Rounding of a coefficient, a sum over hundreds of nodes, as a share of the root of E phi²."""
 _SMALL = 1e-8
 _PHASE = 50.0
 """How fast coefficients beyond T drift apart with the logarithm of the standard deviation (kinks within 3 of them)."""
@@ -88,6 +90,8 @@ def series(phi: Activation, mean: Array, variance: Array, eps: Array, first: Ind
         tails = np.cumsum((a * b)[::-1], axis=0)[::-1]
         inside = 0.5 * np.square(a - b).sum(axis=0) + e * _horner(tails[1:], rho)
         level, error = _left_out(value.rest, beyond, mean, std, e, i, j)
+        differ = (std[i] != std[j]) | (mean[i] != mean[j])
+        error = error + _noise(value, a, b, inside, np.where(differ, 1.0, e), i, j)
         with np.errstate(under="ignore", invalid="ignore"):
             last = np.abs(rho) ** TERMS
             most = np.sqrt(slope.rest[i] * slope.rest[j]) * last
@@ -121,6 +125,18 @@ def _left_out(
     error = np.where(near, narrow, wide)
     known = np.isfinite(both)
     return np.where(known, level, 0.0), np.where(known, error, np.inf)
+
+
+def _noise(side: _Side, a: Array, b: Array, inside: Array, size: Array, i: Index, j: Index) -> Array:
+    """Return what the rounding of coefficients, in proportion to the root of E phi², leaves in doubt of a distance.
+
+    Their squares enter it with eps as a factor, or with 1 if the laws differ: `size`.
+    """
+    spread = np.maximum(np.square(side.table[1:]).sum(axis=0), np.finfo(np.float64).tiny)
+    share = np.sqrt(side.norm / spread)
+    norm = np.maximum(side.norm[i], side.norm[j])
+    laws = np.sqrt(np.square(a - b).sum(axis=0) * norm)
+    return np.asarray(_UNIT * (np.maximum(share[i], share[j]) * np.abs(inside) + laws + _UNIT * size * norm))
 
 
 def _horner(terms: Array, x: Array) -> Array:
