@@ -9,10 +9,10 @@ import varprop as vp
 from varprop._validation import InputError
 from varprop.analytic import predict_network
 from varprop.analytic.prediction import ORDER_CHOICES
-from varprop.results.schema import PREDICTED_COLUMNS, QUANTITIES
+from varprop.results.schema import CHAIN_QUANTITIES, PREDICTED_COLUMNS
 from varprop.spec import Head, Layer, Network
 
-ALWAYS = set(QUANTITIES) - {"initial_loss", "data_variance", "correlation"}
+ALWAYS = set(CHAIN_QUANTITIES) - {"initial_loss", "data_variance", "correlation"}
 
 
 def orders(network, **options):

@@ -7,7 +7,7 @@ import pytest
 
 from varprop._validation import InputError
 from varprop.montecarlo.simulation import simulate_network
-from varprop.results.schema import QUANTITIES, SIMULATED_COLUMNS
+from varprop.results.schema import CHAIN_QUANTITIES, SIMULATED_COLUMNS
 from varprop.spec import Head, Input, gaussian, half_on, mlp
 
 
@@ -19,9 +19,9 @@ def table(network, **options):
 def test_rows_and_columns():
     frame, _ = table(mlp("8,5", "relu", input=gaussian(6, 3)))
     assert tuple(frame.columns) == SIMULATED_COLUMNS
-    assert len(frame) == 2 * (len(QUANTITIES) - 1)
+    assert len(frame) == 2 * (len(CHAIN_QUANTITIES) - 1)
     single, _ = table(mlp("8,5", "relu", input=half_on(6), head="mse", targets=0.0))
-    assert set(QUANTITIES) - set(single["quantity"]) == {"data_variance", "correlation"}
+    assert set(CHAIN_QUANTITIES) - set(single["quantity"]) == {"data_variance", "correlation"}
     assert (single["quantity"] == "initial_loss").sum() == 1
     assert (frame["n_draws"] == 20).all()
 

@@ -10,7 +10,8 @@ from varprop.montecarlo.samplers.program import compile_network
 from varprop.montecarlo.samplers.reductions import NeedsDouble
 from varprop.montecarlo.samplers.walk import walk
 from varprop.montecarlo.simulation import simulate_network
-from varprop.montecarlo.statistics import NAMES, PLACE, ROUNDING_SINGLE
+from varprop.montecarlo.statistics import PLACE, ROUNDING_SINGLE
+from varprop.results.schema import CHAIN_QUANTITIES
 from varprop.spec import gaussian, half_on, mlp
 
 DRAWS = 24
@@ -37,7 +38,7 @@ def records(network, kind, dtype):
 def test_single_precision_biases_means_by_less_than_it_says(network, kind):
     """Means over 24 draws of the same numbers; measured: at most 7e-7, and single draws 1e-5."""
     single, double = records(network, kind, np.float32), records(network, kind, np.float64)
-    for name in NAMES:
+    for name in CHAIN_QUANTITIES:
         one, two = (r.value[:, :, PLACE[name]] for r in (single, double))
         if np.isnan(two).all():
             continue

@@ -97,9 +97,9 @@ def check_memory(plans: Sequence[Plan], memory: int, threads: int, window: int) 
 def statistics_bytes(plan: Plan) -> int:
     """Return an upper bound of the bytes of one block's statistics in memory."""
     from varprop.montecarlo.sketch import CAPACITY
-    from varprop.results.schema import QUANTITIES
+    from varprop.montecarlo.statistics import names_for
 
-    values = len(QUANTITIES) * (24 * min(CAPACITY, plan.block_size) + 200)
+    values = len(names_for(plan.network)) * (24 * min(CAPACITY, plan.block_size) + 200)
     return plan.network.depth * (values + (8 * _HISTOGRAM_BINS if plan.histogram else 0))
 
 

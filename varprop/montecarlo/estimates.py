@@ -12,7 +12,7 @@ from varprop.montecarlo.cells import Moments
 from varprop.montecarlo.histograms import Histogram, grid
 from varprop.montecarlo.nominal import nominal_exponents
 from varprop.montecarlo.samplers.program import Program, compile_network
-from varprop.montecarlo.statistics import PLACE, Statistics
+from varprop.montecarlo.statistics import PLACE, Statistics, names_for
 from varprop.results.intervals import (
     QUADRATIC,
     Means,
@@ -70,18 +70,18 @@ def estimates(plan: Plan, statistics: Statistics) -> pd.DataFrame:
     """
     import varprop
 
-    network = plan.network
+    network, names = plan.network, names_for(plan.network)
     table = _columns(plan, statistics, _controlled(plan, statistics.depth))
     rows = []
     batch = network.input.batch
     for number in range(1, network.depth + 1):
         head = network.row(number) | {"sampler": plan.sampler}
-        for name in QUANTITIES:
+        for name in names:
             if name in ("data_variance", "correlation") and batch < 2:
                 continue
             if name == "initial_loss" and (number < network.depth or network.head.kind == "unit"):
                 continue
-            place = (number - 1) * len(QUANTITIES) + PLACE[name]
+            place = (number - 1) * len(names) + PLACE[name]
             row = {column: values[place] for column, values in table.items()}
             row["reason"] = _reason(plan, row, row.pop("tiny"), row.pop("heavy"))
             if QUANTITIES[name].kind == "fraction":
@@ -141,7 +141,7 @@ def _columns(plan: Plan, statistics: Statistics, controlled: Any) -> dict[str, A
 
 def _controlled(plan: Plan, depth: int) -> Any:
     """Return which cells control estimates, flat."""
-    found = np.zeros((depth, len(QUANTITIES)), bool)
+    found = np.zeros((depth, len(names_for(plan.network))), bool)
     if plan.estimator == "control":
         for name, layers in control.controlled(_program(plan)).items():
             found[:, PLACE[name]] = layers
@@ -159,7 +159,7 @@ def _means(
     draws = np.maximum(statistics.cells.moments.count, 1).astype(float)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         varied = np.nan_to_num(np.abs(error / value) * np.sqrt(draws), posinf=1e6)
-    kinds = np.tile([quantity.kind for quantity in QUANTITIES.values()], statistics.depth)
+    kinds = np.tile([QUANTITIES[name].kind for name in statistics.names], statistics.depth)
     positive = (kinds == "moment") | (kinds == "loss") | (one_sign(value, log_mean) & (kinds == "mean"))
     positive &= ~controlled
     skewness, log_variance = positive_skewness(varied, log_std)
@@ -194,8 +194,8 @@ def _floor(plan: Plan, statistics: Statistics, value: Any, controlled: Any) -> A
     floor = statistics.rounding * by_layer
     program, draws = _program(plan), float(statistics.draws)
     still = (statistics.cells.moments.spread == 0.0).reshape(floor.shape)
-    for name, quantity in QUANTITIES.items():
-        place = PLACE[name]
+    for name in statistics.names:
+        place, quantity = PLACE[name], QUANTITIES[name]
         if quantity.scale is not None:
             floor[:, place] = statistics.rounding * np.sqrt(by_layer[:, PLACE[quantity.scale]])
         elif name == "correlation":
@@ -260,9 +260,9 @@ def _innovation_p(statistics: Statistics) -> Any:
     steps = np.minimum.accumulate(p[:, 0])
     next_steps = np.append(steps[1:], steps[-1])
     slopes_above = np.minimum.accumulate(p[::-1, 1])[::-1]
-    cells = np.empty((statistics.depth, len(QUANTITIES)))
-    for name, quantity in QUANTITIES.items():
-        if quantity.backward:
+    cells = np.empty((statistics.depth, len(statistics.names)))
+    for name in statistics.names:
+        if QUANTITIES[name].backward:
             least = np.minimum(steps[-1], slopes_above)
         else:
             least = np.minimum(next_steps, p[:, 1]) if name == "derivative_second_moment" else next_steps
@@ -286,12 +286,13 @@ def _heavy(plan: Plan, statistics: Statistics, log_std: Any, controlled: Any) ->
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         varied = np.nan_to_num(np.sqrt(_variance(moments)) / np.abs(moments.mean), posinf=1e150)
     units = [min(plan.network.fans(number)) for number in range(1, statistics.depth + 1)]
-    wide = is_heavy(varied, log_std, np.repeat(units, len(QUANTITIES)))
+    wide = is_heavy(varied, log_std, np.repeat(units, len(statistics.names)))
     if statistics.draws >= _MANY:
         wide |= statistics.cells.largest_share() > HEAVY_SHARE
     heavy = (wide & ~controlled).reshape(statistics.depth, -1)
     own = heavy.copy()
-    for name, quantity in QUANTITIES.items():
+    for name in statistics.names:
+        quantity = QUANTITIES[name]
         # A mean or a ratio is as heavy as the second moment it is measured by; a fraction never is.
         scale = "preactivation_second_moment" if name == "correlation" else quantity.scale
         if scale is not None:

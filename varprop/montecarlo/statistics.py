@@ -10,17 +10,27 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from varprop.montecarlo.cells import Array, Cells, Moments
 from varprop.montecarlo.scaled import logarithm
-from varprop.results.schema import QUANTITIES
+from varprop.results.schema import CHAIN_QUANTITIES, QUANTITIES
+
+if TYPE_CHECKING:
+    from varprop.spec import Network
 
 NAMES = tuple(QUANTITIES)
-"""Order of the quantities in every array."""
+"""Order of the quantities in every array; those of chains come first."""
 
 PLACE = {name: i for i, name in enumerate(NAMES)}
+
+
+def names_for(network: Network) -> tuple[str, ...]:
+    """Return the quantities that a network's arrays have, in their order."""
+    return CHAIN_QUANTITIES if network.is_chain else NAMES
+
 
 ROUNDING_SINGLE, ROUNDING_DOUBLE = 1e-6, 1e-13
 """Relative error of a per-draw number computed in single and in double precision, at most."""
@@ -110,6 +120,11 @@ class Statistics:
         new = Moments.of(steps.reshape(len(steps), -1))
         counts = np.zeros((depth, 0), np.int64) if histogram is None else histogram.astype(np.int64)
         return cls(draws, depth, cells, before, logs, new, counts, rounding)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The quantities of every layer, in order."""
+        return NAMES[: len(self.cells.overflows) // self.depth]
 
     def merge(self, other: Statistics) -> Statistics:
         """Return the summary of both sets of draws. The result of many depends on their order in the last bit."""

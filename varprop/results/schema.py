@@ -38,6 +38,8 @@ class Quantity:
         Whether it travels with the gradient.
     scale : str or None
         For a mean: the quantity whose root is its natural unit.
+    graphs : bool
+        Whether only networks that are no chains of dense layers have it.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Quantity:
     meaning: str
     backward: bool = False
     scale: str | None = None
+    graphs: bool = False
 
 
 QUANTITIES: Mapping[str, Quantity] = {
@@ -150,8 +153,40 @@ QUANTITIES: Mapping[str, Quantity] = {
             backward=True,
         ),
         Quantity("initial_loss", "loss", "Initial loss", "E[L] before training, mean over inputs"),
+        Quantity(
+            "gradient_squared_norm",
+            "moment",
+            "Squared length of the gradient",
+            "E|dL/dz|² at a node's output, summed over units and positions, mean over inputs",
+            backward=True,
+            graphs=True,
+        ),
+        Quantity(
+            "token_correlation",
+            "correlation",
+            "Correlation of two positions",
+            "second moment of two positions' values within one example, normalised; mean over pairs",
+            graphs=True,
+        ),
+        Quantity(
+            "logit_variance",
+            "moment",
+            "Variance of the attention logits",
+            "variance (ddof = 1) over the visible keys of a query's logits, mean over queries and heads",
+            graphs=True,
+        ),
+        Quantity(
+            "attention_concentration",
+            "moment",
+            "Concentration of the attention",
+            "E[sum of squared attention weights of a query]: 1/T is uniform, 1 is one token",
+            graphs=True,
+        ),
     )
 }
+
+CHAIN_QUANTITIES = tuple(name for name, quantity in QUANTITIES.items() if not quantity.graphs)
+"""What chains of dense layers have; the first of `QUANTITIES`."""
 
 ORDERS = ("exact", "1/n", "infinite", "approximate")
 """Exact at any width, 1/n-corrected, infinite-width, or approximate in a way that ``reason`` states."""

@@ -23,7 +23,7 @@ from varprop.montecarlo.samplers.records import Records, joined
 from varprop.montecarlo.samplers.reductions import NeedsDouble
 from varprop.montecarlo.samplers.walk import Maps, walk
 from varprop.montecarlo.samplers.watch import Watch
-from varprop.montecarlo.statistics import NAMES, ROUNDING_DOUBLE, ROUNDING_SINGLE, Statistics
+from varprop.montecarlo.statistics import ROUNDING_DOUBLE, ROUNDING_SINGLE, Statistics, names_for
 from varprop.results.schema import QUANTITIES
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def working_bytes(plan: Plan) -> int:
     sizes = group_sizes(plan.network, plan.sampler, min(plan.block_size, plan.draws))
     # Double precision, if a group needs it, doubles what one draw holds.
     group = 2 * max(sizes) * bytes_per_draw(plan.network, plan.sampler)
-    return group + sum(sizes) * plan.network.depth * len(NAMES) * _BYTES_PER_VALUE
+    return group + sum(sizes) * plan.network.depth * len(names_for(plan.network)) * _BYTES_PER_VALUE
 
 
 def sample_block(plan: Plan, block: Block) -> Statistics:

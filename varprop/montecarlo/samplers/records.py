@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from varprop.montecarlo.scaled import Power
-from varprop.montecarlo.statistics import NAMES, PLACE
+from varprop.montecarlo.statistics import PLACE
+from varprop.results.schema import CHAIN_QUANTITIES
 
 Array = NDArray[Any]
 
@@ -19,14 +20,16 @@ class Records:
     Parameters
     ----------
     draws, depth : int
+    quantities : int
+        How many of `varprop.montecarlo.statistics.NAMES` there are; those of chains if not given.
     """
 
-    def __init__(self, draws: int, depth: int) -> None:
+    def __init__(self, draws: int, depth: int, quantities: int = len(CHAIN_QUANTITIES)) -> None:
         # One layer's quantity lies in one piece in memory.
-        self._value = np.full((depth, len(NAMES), draws), np.nan)
-        self._exponent = np.zeros((depth, len(NAMES), draws), np.int64)
+        self._value = np.full((depth, quantities, draws), np.nan)
+        self._exponent = np.zeros((depth, quantities, draws), np.int64)
         self.value, self.exponent = self._value.transpose(2, 0, 1), self._exponent.transpose(2, 0, 1)
-        self._entered = np.zeros((depth, len(NAMES)), bool)
+        self._entered = np.zeros((depth, quantities), bool)
         self._skipped: list[tuple[int, int, Array]] = []
 
     def put(self, name: str, number: int, value: Array | float, exponent: Power = 0) -> None:
@@ -67,7 +70,7 @@ class Records:
         layers : dict of arrays of bool, shape (depth,)
             Where they take the place of what was recorded.
         """
-        copy = Records(*self.value.shape[:2])
+        copy = Records(*self.value.shape)
         copy.value[:], copy.exponent[:] = self.value, self.exponent
         for name, (value, exponent) in values.items():
             here = layers[name]
