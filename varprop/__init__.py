@@ -73,6 +73,7 @@ _HOME = {
     "varprop.pipeline": ("compare", "examine", "load", "predict", "report", "simulate"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
+_MODULE_OF["ops"] = "varprop.ops"
 
 __all__ = ["__version__", *sorted(_MODULE_OF)]
 
@@ -80,7 +81,8 @@ __all__ = ["__version__", *sorted(_MODULE_OF)]
 def __getattr__(name: str) -> Any:
     if name not in _MODULE_OF:
         raise AttributeError(f"module 'varprop' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_MODULE_OF[name]), name)
+    home = importlib.import_module(_MODULE_OF[name])
+    value = home if home.__name__ == f"varprop.{name}" else getattr(home, name)
     globals()[name] = value  # the next look-up does not come here
     return value
 

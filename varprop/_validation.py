@@ -131,6 +131,19 @@ def check_one_of(field: str, value: object, options: Collection[str]) -> str:
     raise InputError(field, value, close_match(value if isinstance(value, str) else "", options))
 
 
+def check_flag(field: str, value: object) -> bool:
+    """Return `value` if it is true or false; other things, words and numbers among them, are refused.
+
+    Examples
+    --------
+    >>> check_flag("causal", True)
+    True
+    """
+    if isinstance(value, bool):
+        return value
+    raise InputError(field, value, "true or false")
+
+
 def check_integer(
     field: str, value: object, *, minimum: int | None = None, maximum: int | None = None
 ) -> int:

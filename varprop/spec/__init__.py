@@ -1,5 +1,6 @@
 """Specs are frozen data: an input, a network on it, a study of several; in Python and in TOML."""
 
+from varprop.spec import builders as _builders  # noqa: F401 -- registers the names of parts
 from varprop.spec.defaults import default_study
 from varprop.spec.grids import expand_grid
 from varprop.spec.heads import HEADS, Head

@@ -23,6 +23,7 @@ from varprop.spec.ops import (
     Unembedding,
     Weighted,
 )
+from varprop.spec.widths import WIDEST
 
 MOST_NODES = 400_000
 
@@ -128,7 +129,11 @@ class Builder:
         if op.arity and len(shapes) != op.arity:
             raise InputError(name, described(f"{len(shapes)} inputs"), f"{op.arity} inputs of {op.kind}")
         try:
+            if not isinstance(op, Embedding) and any(before.vocabulary for before in shapes):
+                raise op.refuse("tokens", "numbers (embed the tokens first)")
             shape = op.shape(*shapes)
+            if max(shape.features, shape.count) > WIDEST:
+                raise op.refuse(shape.text, f"an output of at most {WIDEST} features and positions")
         except InputError as error:
             raise error.under(name) from None
         if isinstance(op, Unembedding):

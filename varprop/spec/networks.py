@@ -13,14 +13,14 @@ import numpy as np
 from varprop._validation import InputError, described
 from varprop.initializers import Law
 from varprop.spec._contents import content_digest
+from varprop.spec.blocks import build_all
 from varprop.spec.graph import Builder, Graph, Node, Part
 from varprop.spec.heads import Head
 from varprop.spec.inputs import Input
 from varprop.spec.labels import LONGEST_LABEL, check_label
 from varprop.spec.layers import Layer
 from varprop.spec.ops import Activate, ClassToken, Embedding, Positions, Weighted
-from varprop.spec.parts import build_all
-from varprop.spec.widths import DEEPEST
+from varprop.spec.parts import as_parts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,7 +40,8 @@ class Network:
     input : Input
         The fixed batch of examples.
     body : sequence of Layer or other parts
-        From the input to the output, the last layer included. Besides layers: whatever `varprop.ops` makes.
+        From the input to the output, the last layer included. Besides layers: whatever `varprop.ops` makes,
+        activations and their names, and the spellings and tables of `varprop.spec.parts`.
     head : Head
         What starts the gradient.
     name : str
@@ -71,20 +72,18 @@ class Network:
     def __post_init__(self) -> None:
         if not isinstance(self.input, Input):
             raise InputError("input", described(type(self.input).__name__), "an Input")
-        body = tuple(self.body) if isinstance(self.body, Sequence) else ()
-        if not 1 <= len(body) <= DEEPEST:
-            found = f"{len(body)} parts" if body else "nothing"
-            raise InputError("body", described(found), f"1 to {DEEPEST} layers or other parts")
+        if not isinstance(self.body, Sequence) or isinstance(self.body, str | bytes):
+            raise InputError("body", described(type(self.body).__name__), "a list of layers or other parts")
+        body = as_parts(self.body, "body")
         chain = not (self.input.positions or self.input.vocabulary)
-        for i, part in enumerate(body):
-            if isinstance(part, type) or not isinstance(part, Layer | Part):
-                raise InputError(f"body[{i}]", described(type(part).__name__), "a Layer or another part")
-            chain = chain and isinstance(part, Layer)
+        chain = chain and all(isinstance(part, Layer) for part in body)
         if not isinstance(self.head, Head):
             raise InputError("head", described(type(self.head).__name__), "a Head")
         object.__setattr__(self, "body", body)
         object.__setattr__(self, "_chain", chain)
         object.__setattr__(self, "name", check_label("name", self.name, empty=True))
+        if not chain and not self.graph.sites:
+            raise InputError("body", self.case, "at least one operation that changes numbers")
         try:
             self.head.resolve(self.input, *self._output)
         except InputError as error:
@@ -112,7 +111,10 @@ class Network:
     def graph(self) -> Graph:
         """Ops in topological order."""
         builder = Builder(self.input.shape)
-        build_all(builder, self.body, 0, "")
+        try:
+            build_all(builder, self.body, 0, "")
+        except RecursionError:
+            raise InputError("body", described("parts within each other"), "fewer levels of them") from None
         return Graph(tuple(builder.nodes))
 
     @property

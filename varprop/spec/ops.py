@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
-from varprop._validation import InputError, check_integer, check_real, described
+from varprop._validation import InputError, check_flag, check_integer, check_real, described
 from varprop.activations import Activation, activation
 from varprop.initializers import Initializer, Law, bias_of, initializer
 from varprop.spec._gains import with_gain
@@ -106,11 +106,14 @@ class Weighted(Op):
     weights, biases : Initializer
     gain : float
         Factor on every weight.
+    bias : bool
+        Whether there are biases at all; without them their law is that of zeros.
     """
 
     weights: Initializer
     biases: Initializer
     gain: float
+    bias: bool
 
     def fans(self, *inputs: Shape) -> tuple[int, int]:
         """Return (fan_in, fan_out) as initializers count them."""
@@ -125,13 +128,17 @@ class Weighted(Op):
         return self.biases.law(*self.fans(*inputs))
 
 
-def _laws(weights: Any, biases: Any, gain: float) -> dict[str, Any]:
+def _laws(weights: Any, biases: Any, gain: float, bias: bool) -> dict[str, Any]:
     own = initializer(weights, "weights")
-    other = initializer(biases, "biases") if biases is not None else bias_of(own)
+    bias = check_flag("bias", bias)
+    if not bias and biases is not None and initializer(biases, "biases") != initializer("zeros"):
+        raise InputError("biases", biases, "no law of biases where bias is false")
+    other = initializer(biases, "biases") if biases is not None else bias_of(own) if bias else None
     return {
         "weights": own,
         "biases": initializer("zeros", field="biases") if other is None else other,
         "gain": check_real("gain", gain, minimum=0.0, maximum=1e6, exclusive=True),
+        "bias": bias,
     }
 
 
@@ -154,20 +161,23 @@ class Dense(Weighted):
     width: int
 
     def __init__(
-        self, width: int, weights: Any = "glorot_normal", biases: Any = None, gain: float = 1.0
+        self,
+        width: int,
+        weights: Any = "glorot_normal",
+        biases: Any = None,
+        gain: float = 1.0,
+        bias: bool = True,
     ) -> None:
-        _set(self, width=check_width("width", width), **_laws(weights, biases, gain))
+        _set(self, width=check_width("width", width), **_laws(weights, biases, gain, bias))
 
     def fans(self, *inputs: Shape) -> tuple[int, int]:
         return inputs[0].features, self.width
 
     def shape(self, *inputs: Shape) -> Shape:
-        if inputs[0].vocabulary:
-            raise self.refuse("tokens", "numbers (embed the tokens first)")
         return Shape(self.width, inputs[0].positions)
 
     def parameters(self, *inputs: Shape) -> int:
-        return self.width * (inputs[0].features + 1)
+        return self.width * (inputs[0].features + self.bias)
 
 
 @dataclass(frozen=True, init=False)
@@ -214,6 +224,7 @@ class Convolution(Weighted):
         weights: Any = "he_normal",
         biases: Any = None,
         gain: float = 1.0,
+        bias: bool = True,
     ) -> None:
         groups = check_integer("groups", groups, minimum=1, maximum=WIDEST)
         channels = check_width("channels", channels)
@@ -224,11 +235,13 @@ class Convolution(Weighted):
             channels=channels,
             kernel=_axes("kernel", kernel, 1),
             stride=_axes("stride", stride, 1),
-            padding="same" if padding == "same" else _axes("padding", padding, 0),
+            padding="same"
+            if isinstance(padding, str) and padding == "same"
+            else _axes("padding", padding, 0),
             dilation=_axes("dilation", dilation, 1),
             groups=groups,
-            transposed=bool(transposed),
-            **_laws(weights, biases, gain),
+            transposed=check_flag("transposed", transposed),
+            **_laws(weights, biases, gain, bias),
         )
 
     def geometry(self, positions: tuple[int, ...]) -> dict[str, tuple[Any, ...]]:
@@ -250,7 +263,7 @@ class Convolution(Weighted):
 
     def shape(self, *inputs: Shape) -> Shape:
         before = inputs[0]
-        if not before.positions or before.vocabulary:
+        if not before.positions:
             raise self.refuse(before.text, "an image or a sequence of features")
         if before.features % self.groups:
             raise self.refuse(f"{before.features} features", f"a multiple of groups = {self.groups}")
@@ -268,7 +281,7 @@ class Convolution(Weighted):
         return Shape(self.channels, tuple(found))
 
     def parameters(self, *inputs: Shape) -> int:
-        return self.channels * (self.fans(*inputs)[0] + 1)
+        return self.channels * (self.fans(*inputs)[0] + self.bias)
 
 
 @dataclass(frozen=True, init=False)
@@ -498,6 +511,14 @@ class Attend(Op):
     causal: bool = False
     rotary: bool = False
 
+    def __post_init__(self) -> None:
+        heads = check_integer("heads", self.heads, minimum=1, maximum=WIDEST)
+        kv_heads = check_integer("kv_heads", self.kv_heads, minimum=1, maximum=heads)
+        if heads % kv_heads:
+            raise InputError("kv_heads", kv_heads, f"a divisor of {heads} heads")
+        causal, rotary = check_flag("causal", self.causal), check_flag("rotary", self.rotary)
+        _set(self, heads=heads, kv_heads=kv_heads, causal=causal, rotary=rotary)
+
     def head_size(self, *inputs: Shape) -> int:
         """Return the number of features of one query head."""
         return inputs[0].features // self.heads
@@ -525,7 +546,7 @@ class MeanPool(Op):
 
     def __post_init__(self) -> None:
         for name in ("window", "stride"):
-            object.__setattr__(self, name, _axes(name, getattr(self, name), 0))
+            object.__setattr__(self, name, _window(name, getattr(self, name)))
 
     def geometry(self, positions: tuple[int, ...]) -> dict[str, tuple[Any, ...]]:
         """Return the windows as `Convolution.geometry` does; a window of 0 is all positions."""
@@ -548,7 +569,7 @@ class MaxPool(Op):
 
     def __post_init__(self) -> None:
         for name in ("window", "stride"):
-            object.__setattr__(self, name, _axes(name, getattr(self, name), 0))
+            object.__setattr__(self, name, _window(name, getattr(self, name)))
         check_integer("padding", self.padding, minimum=0, maximum=WIDEST)
 
     def geometry(self, positions: tuple[int, ...]) -> dict[str, tuple[Any, ...]]:
@@ -558,7 +579,15 @@ class MaxPool(Op):
     def shape(self, *inputs: Shape) -> Shape:
         if self.window == 0:
             return Shape(inputs[0].features)
-        return _pooled(self, inputs[0], self.geometry(inputs[0].positions))
+        geometry = self.geometry(inputs[0].positions)
+        if geometry["kernel"] and 2 * self.padding > min(geometry["kernel"]):
+            raise InputError("padding", self.padding, "at most half of the window")
+        return _pooled(self, inputs[0], geometry)
+
+
+def _window(name: str, given: Any) -> int | tuple[int, ...]:
+    """Return one number for all axes, 0 for what it stands for, or one of at least 1 for each."""
+    return _axes(name, given, 1 if isinstance(given, tuple | list) else 0)
 
 
 def _pool_geometry(
@@ -609,12 +638,33 @@ class Flatten(Op):
 
 @dataclass(frozen=True)
 class Transpose(Op):
-    """Features become positions and positions features, as an MLP-Mixer needs."""
+    """Features become positions and positions features, as an MLP-Mixer needs.
+
+    Attributes
+    ----------
+    positions : tuple of int
+        How the positions of the output lie; ``()`` for a sequence.
+
+    Examples
+    --------
+    >>> Transpose().shape(Shape(64, (4, 4))).text, Transpose((4, 4)).shape(Shape(16, (64,))).text
+    ('16 × 64', '64 × 4 × 4')
+    """
 
     kind: ClassVar[str] = "transpose"
+    positions: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.positions, tuple | list) or len(self.positions) > 3:
+            raise InputError("positions", self.positions, "up to three whole numbers of at least 1")
+        checked = (check_integer("positions", n, minimum=1, maximum=WIDEST) for n in self.positions)
+        object.__setattr__(self, "positions", tuple(checked))
 
     def shape(self, *inputs: Shape) -> Shape:
-        return Shape(inputs[0].count, (inputs[0].features,))
+        before = inputs[0]
+        if self.positions and math.prod(self.positions) != before.features:
+            raise self.refuse(f"{before.features} features", f"{math.prod(self.positions)} features")
+        return Shape(before.count, self.positions or (before.features,))
 
 
 @dataclass(frozen=True)

@@ -1,325 +1,224 @@
-"""Parts of networks: what they are built of, from one op to a residual block, an attention or a gate.
+"""Parts of networks: their one grammar, and the builders of those that are made of other parts.
 
-A part is frozen data. `varprop.ops` offers a builder for each under its plain name.
+A part is given as an op or block that a builder returned, as a spelling (``"relu"``, ``"dense(width=64)"``), as a table
+(``{"residual": ["layer_norm", "attention(heads=4)"], "scale": 0.5}``: a builder's name with its first argument, and
+that builder's other arguments), or as a list of parts. The same grammar serves in Python and in TOML.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from varprop._validation import InputError, check_integer, check_real, described
-from varprop.activations import Activation
-from varprop.spec.graph import Builder, Part
+from varprop._registry import Registry
+from varprop._validation import InputError, check_integer, check_real, close_match, described
+from varprop.activations import Activation, activation, registry
+from varprop.spec.blocks import Attention, Branches, Gate, Identity, Residual, Sequence_, Single
+from varprop.spec.graph import Part
 from varprop.spec.labels import check_label
-from varprop.spec.ops import Activate, Add, Attend, Concatenate, Dense, Multiply, Op
+from varprop.spec.ops import Activate, Attend, Dense, Multiply, Op
 from varprop.spec.widths import DEEPEST
 
+builders: Registry[Any] = Registry("part")
+"""What makes a part, by name; the first parameter may stand beside the name in a table."""
 
-@dataclass(frozen=True)
-class Single:
-    """One op as a part."""
+MOST_NESTED = 40
+"""Lists and tables within each other."""
 
-    op: Op
-
-    @property
-    def title(self) -> str:
-        """The op's kind, or the activation's name."""
-        return self.op.activation.name if isinstance(self.op, Activate) else self.op.kind
-
-    def build(self, graph: Builder, source: int, name: str) -> int:
-        """Add the op's node."""
-        return graph.add(self.op, [source], name)
-
-    def content(self) -> dict[str, Any]:
-        """Return the op as plain data."""
-        return self.op.content()
+_OF_PARTS = ("sequence", "residual", "concatenate", "multiply")
+"""Builders whose first argument is made of parts."""
 
 
-@dataclass(frozen=True)
-class Sequence_:
-    """Parts one after the other.
+def as_part(given: Any, field: str = "part", level: int = 0) -> Part:
+    """Return what was given as a part.
 
-    Attributes
+    Parameters
     ----------
-    parts : tuple of Part
-    name : str
-        What its nodes' names begin with in an outer sequence.
-    """
-
-    parts: tuple[Part, ...]
-    name: str = ""
-
-    @property
-    def title(self) -> str:
-        """Its name."""
-        return self.name or "sequence"
-
-    def build(self, graph: Builder, source: int, name: str) -> int:
-        """Add the nodes of all parts."""
-        return build_all(graph, self.parts, source, name)
-
-    def content(self) -> dict[str, Any]:
-        """Return the parts as plain data; names do not matter."""
-        return {"op": "sequence", "parts": [part.content() for part in self.parts]}
-
-
-def build_all(graph: Builder, parts: Sequence[Part], source: int, prefix: str) -> int:
-    """Build parts one after the other; parts of one title are numbered, from 1."""
-    titles = [part.title for part in parts]
-    counts, seen = Counter(titles), Counter[str]()
-    for part, title in zip(parts, titles, strict=True):
-        seen[title] += 1
-        own = f"{title}{seen[title]}" if counts[title] > 1 else title
-        source = part.build(graph, source, f"{prefix}.{own}" if prefix else own)
-    return source
-
-
-@dataclass(frozen=True)
-class Residual:
-    """``shortcut(x) + scale · branch(x)``.
-
-    Attributes
-    ----------
-    branch : Part
-    scale : float
-    shortcut : Part or None
-        The identity if None.
-    name : str
-    """
-
-    branch: Part
-    scale: float = 1.0
-    shortcut: Part | None = None
-    name: str = ""
-
-    @property
-    def title(self) -> str:
-        """Its name."""
-        return self.name or "residual"
-
-    def build(self, graph: Builder, source: int, name: str) -> int:
-        """Add branch, shortcut and sum."""
-        end = self.branch.build(graph, source, _joined(name, self.branch))
-        other = source if self.shortcut is None else self.shortcut.build(graph, source, f"{name}.shortcut")
-        return graph.add(Add((1.0, self.scale)), [other, end], f"{name}.stream")
-
-    def content(self) -> dict[str, Any]:
-        """Return branch, scale and shortcut as plain data."""
-        short = None if self.shortcut is None else self.shortcut.content()
-        return {"op": "residual", "branch": self.branch.content(), "scale": self.scale, "shortcut": short}
-
-
-def _joined(name: str, part: Part) -> str:
-    return name if isinstance(part, Sequence_) and not part.name else f"{name}.{part.title}"
-
-
-@dataclass(frozen=True)
-class Gate:
-    """``activation(gate(x)) · value(x)``, entry by entry (Dauphin et al. 2017; Shazeer 2020).
-
-    Attributes
-    ----------
-    gate, value : Part
-    activation : Activation
-    """
-
-    gate: Part
-    value: Part
-    activation: Activation
-
-    @property
-    def title(self) -> str:
-        """Always "gate"."""
-        return "gate"
-
-    def build(self, graph: Builder, source: int, name: str) -> int:
-        """Add both maps, the activation and the product."""
-        opened = graph.add(
-            Activate(self.activation),
-            [self.gate.build(graph, source, f"{name}.gate")],
-            f"{name}.{self.activation.name}",
-        )
-        return graph.add(
-            Multiply(), [opened, self.value.build(graph, source, f"{name}.value")], f"{name}.product"
-        )
-
-    def content(self) -> dict[str, Any]:
-        """Return maps and activation as plain data."""
-        phi = Activate(self.activation).content()
-        return {"op": "gate", "gate": self.gate.content(), "value": self.value.content(), "phi": phi}
-
-
-@dataclass(frozen=True)
-class Attention:
-    """Multi-head self-attention: queries, keys, values, softmax, output map.
-
-    Attributes
-    ----------
-    attend : Attend
-    width : int
-        Features of all query heads together; 0 takes those of the input.
-    query, key, value, output : mapping
-        Keyword arguments of the four dense maps: ``weights``, ``biases``, ``gain``.
-    """
-
-    attend: Attend
-    width: int
-    query: tuple[tuple[str, Any], ...]
-    key: tuple[tuple[str, Any], ...]
-    value: tuple[tuple[str, Any], ...]
-    output: tuple[tuple[str, Any], ...]
-
-    @property
-    def title(self) -> str:
-        """Always "attention"."""
-        return "attention"
-
-    def build(self, graph: Builder, source: int, name: str) -> int:
-        """Add four dense nodes and the attention itself."""
-        features = graph.shape(source).features
-        width = self.width or features
-        if width % self.attend.heads:
-            raise InputError(f"{name}.heads", self.attend.heads, f"a divisor of the width {width}")
-        narrow = width // self.attend.heads * self.attend.kv_heads
-        ends = [
-            graph.add(Dense(size, **dict(laws)), [source], f"{name}.{own}")
-            for own, size, laws in (
-                ("query", width, self.query),
-                ("key", narrow, self.key),
-                ("value", narrow, self.value),
-            )
-        ]
-        mixed = graph.add(self.attend, ends, f"{name}.attend")
-        return graph.add(Dense(features, **dict(self.output)), [mixed], f"{name}.output")
-
-    def content(self) -> dict[str, Any]:
-        """Return heads, width and laws as plain data."""
-        maps = {
-            own: Dense(1, **dict(getattr(self, own))).content() for own in ("query", "key", "value", "output")
-        }
-        return {"op": "attention", "attend": self.attend.content(), "width": self.width, **maps}
-
-
-@dataclass(frozen=True)
-class Branches:
-    """Several parts read the same value; their features are put one below the other."""
-
-    branches: tuple[Part, ...]
-
-    @property
-    def title(self) -> str:
-        """Always "concatenate"."""
-        return "concatenate"
-
-    def build(self, graph: Builder, source: int, name: str) -> int:
-        """Add all branches and what joins them."""
-        ends = [
-            branch.build(graph, source, f"{name}.{branch.title}{i}")
-            for i, branch in enumerate(self.branches, start=1)
-        ]
-        return graph.add(Concatenate(), ends, f"{name}.joined")
-
-    def content(self) -> dict[str, Any]:
-        """Return the branches as plain data."""
-        return {"op": "concatenate", "branches": [branch.content() for branch in self.branches]}
-
-
-@dataclass(frozen=True)
-class Identity:
-    """The value itself: a branch or shortcut that does nothing."""
-
-    @property
-    def title(self) -> str:
-        """Always "identity"."""
-        return "identity"
-
-    def build(self, graph: Builder, source: int, name: str) -> int:
-        """Add nothing."""
-        return source
-
-    def content(self) -> dict[str, Any]:
-        """Return plain data."""
-        return {"op": "identity"}
-
-
-def as_part(given: Any, field: str = "part") -> Part:
-    """Return what was given as a part: a part, an op, an activation (or its name), or a list of such things.
+    given : part, op, activation, str, mapping or sequence of such things
+        See the module's docstring.
+    field : str
+        What complaints begin with.
+    level : int
+        How many lists and tables it lies in.
 
     Raises
     ------
     InputError
-        If it is none of these.
+        If it is none of these; with the path of what is wrong: ``body[2].residual[1]``.
+
+    Examples
+    --------
+    >>> as_part({"residual": ["layer_norm", "dense(width=8)"], "scale": 0.5}).scale
+    0.5
     """
+    if level > MOST_NESTED:
+        raise InputError(field, described("parts within each other"), f"at most {MOST_NESTED} levels")
     if isinstance(given, Op):
         return Single(given)
-    if isinstance(given, str | Activation):
-        return Single(Activate(given))
+    if isinstance(given, str):
+        return _spelled(given, field)
+    if isinstance(given, Mapping):
+        one, times = _table(given, field, level)
+        return one if times == 1 else Sequence_((one,) * times)
     if isinstance(given, list | tuple):
-        return sequence(*given)
+        return Sequence_(as_parts(given, field, level))
     if isinstance(given, Part) and not isinstance(given, type):
         return given
-    if callable(given):
-        return Single(Activate(given))
+    if isinstance(given, Activation) or callable(given):
+        return _activated(given, field)
     raise InputError(field, described(type(given).__name__), "a part of a network, an op or an activation")
+
+
+def as_parts(given: Sequence[Any], field: str, level: int = 0) -> tuple[Part, ...]:
+    """Return a list of parts; what a table says ``times`` for stands so many times.
+
+    Raises
+    ------
+    InputError
+        As `as_part`; an empty list.
+    """
+    found: list[Part] = []
+    for i, one in enumerate(given):
+        if isinstance(one, Mapping) and level < MOST_NESTED:
+            part, times = _table(one, f"{field}[{i}]", level + 1)
+            found += [part] * times
+        else:
+            found.append(as_part(one, f"{field}[{i}]", level + 1))
+        if len(found) > DEEPEST:
+            break
+    if not 1 <= len(found) <= DEEPEST:
+        count = f"{len(found)} parts or more" if found else "nothing"
+        raise InputError(field, described(count), f"1 to {DEEPEST} parts")
+    return tuple(found)
+
+
+def _spelled(text: str, field: str) -> Part:
+    name = text.partition("(")[0].strip()
+    if name in builders:
+        return as_part(builders.make(text, field), field)
+    if ":" not in text and name not in registry:
+        raise InputError(field, text, close_match(name, [*builders, *registry]))
+    return _activated(text, field)
+
+
+def _activated(given: Any, field: str) -> Part:
+    try:
+        return Single(Activate(activation(given)))
+    except InputError as error:
+        where = f"{field}{error.field.removeprefix('activation')}"
+        raise InputError(where, error.value, error.allowed) from None
+
+
+def _table(given: Mapping[Any, Any], field: str, level: int) -> tuple[Part, int]:
+    """Return the part that a table describes, and how many times it stands there."""
+    names = [key for key in given if isinstance(key, str) and key in builders]
+    if len(names) != 1:
+        unknown = next((key for key in given if key not in builders), "")
+        shown = unknown[:40] if isinstance(unknown, str) else ""
+        if names or not shown:
+            found = described(" and ".join(names) or "a table")
+            raise InputError(field, found, "a table with the name of one part")
+        raise InputError(f"{field}.{shown}", described("unknown key"), close_match(shown, builders))
+    (name,) = names
+    arguments = {key: value for key, value in given.items() if key not in (name, "times")}
+    other = next((key for key in arguments if not isinstance(key, str)), None)
+    if other is not None:
+        raise InputError(field, other, "names as keys")
+    times = check_integer(f"{field}.times", given.get("times", 1), minimum=1, maximum=DEEPEST)
+    first = given[name]
+    if name in _OF_PARTS:
+        if not isinstance(first, list | tuple):
+            raise InputError(f"{field}.{name}", described(type(first).__name__), "a list of parts")
+        read = _branches if name in ("concatenate", "multiply") else as_part
+        first = read(first, f"{field}.{name}", level)
+    if isinstance(first, Mapping):  # all arguments by name: {attention = {heads = 4}}
+        arguments = {**first, **arguments}
+    else:
+        arguments = {next(iter(inspect.signature(builders[name]).parameters), name): first, **arguments}
+    return as_part(builders.build(name, arguments, field), field), times
 
 
 def sequence(*parts: Any, name: str = "") -> Sequence_:
     """Return parts one after the other.
 
+    Parameters
+    ----------
+    *parts : part, op, activation, spelling, table or list of such
+        The output of each is the input of the next.
+    name : str
+        What its nodes' names begin with in an outer sequence; several of one name are numbered.
+
     Examples
     --------
-    >>> from varprop.spec.ops import Dense
-    >>> sequence(Dense(8, "he_normal"), "relu").title
-    'sequence'
+    >>> block = sequence("dense(width=8)", "relu", name="block")
+    >>> from varprop.spec import Network, gaussian
+    >>> [node.name for node in Network(gaussian(4), [block, block]).graph.nodes[1:]]
+    ['block1.dense', 'block1.relu', 'block2.dense', 'block2.relu']
     """
-    if not 1 <= len(parts) <= DEEPEST:
-        raise InputError("sequence", described(f"{len(parts)} parts"), f"1 to {DEEPEST} parts")
-    listed = tuple(as_part(part, f"sequence[{i}]") for i, part in enumerate(parts))
-    return Sequence_(listed, check_label("name", name, empty=True))
+    return Sequence_(as_parts(parts, "sequence"), check_label("name", name, empty=True))
 
 
+@builders.register("sequence")
+def _sequence(parts: Sequence_, name: str = "") -> Sequence_:
+    return Sequence_(parts.parts, check_label("name", name, empty=True))
+
+
+@builders.register("residual")
 def residual(branch: Any, scale: float = 1.0, shortcut: Any = None, name: str = "") -> Residual:
-    """Return ``shortcut(x) + scale · branch(x)``.
+    """Return ``shortcut(x) + scale · branch(x)``; both sides must have one shape.
 
     Parameters
     ----------
     branch : part, op, activation or list of such
+        What is added to the stream.
     scale : float
         Factor on the branch.
     shortcut : part, optional
         The identity if not given.
     name : str
         What its nodes are called.
+
+    Examples
+    --------
+    >>> residual(["layer_norm", "dense(width=16)"], scale=0.5, name="mixing").title
+    'mixing'
     """
     short = None if shortcut is None else as_part(shortcut, "shortcut")
     factor = check_real("scale", scale, minimum=-1e6, maximum=1e6)
     return Residual(as_part(branch, "branch"), factor, short, check_label("name", name, empty=True))
 
 
+@builders.register("gate")
 def gate(
     width: int,
     activation: str | Activation | Callable[[Any], Any] = "silu",
     weights: Any = "glorot_normal",
     biases: Any = None,
     gain: float = 1.0,
+    bias: bool = True,
 ) -> Gate:
-    """Return ``activation(G x) · (V x)`` with `width` features: ``silu`` makes SwiGLU, ``sigmoid`` GLU, ``gelu`` GEGLU.
+    """Return ``activation(G x) · (V x)`` with `width` features (Dauphin et al. 2017; Shazeer 2020, eq. 5 and 6).
+
+    Parameters
+    ----------
+    width : int
+        Features of both maps; the shape ``n × positions`` becomes ``width × positions``.
+    activation : str, Activation or callable
+        ``silu`` makes SwiGLU, ``sigmoid`` GLU, ``gelu`` GEGLU.
+    weights, biases, gain, bias
+        Of both maps: see `varprop.ops.dense`.
 
     Examples
     --------
     >>> gate(256, "silu", "lecun_normal").activation.name
     'silu'
     """
-
-    def make() -> Part:
-        return Single(Dense(width, weights, biases, gain))
-
-    return Gate(make(), make(), Activate(activation).activation)
+    maps = Single(Dense(width, weights, biases, gain, bias))
+    return Gate(maps, maps, Activate(activation).activation)
 
 
+@builders.register("attention")
 def attention(
     heads: int,
     kv_heads: int | None = None,
@@ -329,9 +228,13 @@ def attention(
     weights: Any = "glorot_normal",
     biases: Any = None,
     gain: float = 1.0,
-    **maps: Mapping[str, Any],
+    bias: bool = True,
+    query: Mapping[str, Any] | None = None,
+    key: Mapping[str, Any] | None = None,
+    value: Mapping[str, Any] | None = None,
+    output: Mapping[str, Any] | None = None,
 ) -> Attention:
-    """Return multi-head self-attention.
+    """Return multi-head self-attention: four dense maps, softmax over positions; the shape stays.
 
     Parameters
     ----------
@@ -341,43 +244,87 @@ def attention(
         See `varprop.spec.ops.Attend`.
     width : int
         Features of all query heads; those of the input, if 0.
-    weights, biases, gain
-        Of all four maps.
+    weights, biases, gain, bias
+        Of all four maps: see `varprop.ops.dense`.
     query, key, value, output : mapping, optional
         What differs for one of the maps: ``output={"gain": 0.2}``.
 
     Examples
     --------
-    >>> attention(4, causal=True).attend.causal
+    >>> attention(4, causal=True, output={"gain": 0.2}).attend.causal
     True
     """
     heads = check_integer("heads", heads, minimum=1, maximum=10**6)
-    pairs = heads if kv_heads is None else check_integer("kv_heads", kv_heads, minimum=1, maximum=heads)
-    if heads % pairs:
-        raise InputError("kv_heads", pairs, f"a divisor of {heads} heads")
-    laws: dict[str, tuple[tuple[str, Any], ...]] = {}
-    for own in ("query", "key", "value", "output"):
-        given = {"weights": weights, "biases": biases, "gain": gain, **maps.pop(own, {})}
-        try:
-            made = Dense(1, **given)
-        except TypeError:
-            raise InputError(own, described(str(sorted(given))), "weights, biases and gain") from None
-        laws[own] = (("weights", made.weights), ("biases", made.biases), ("gain", made.gain))
-    if maps:
-        raise InputError(next(iter(maps)), described("unknown key"), "query, key, value or output")
-    check_integer("width", width, minimum=0, maximum=10**8)
-    return Attention(Attend(heads, pairs, bool(causal), bool(rotary)), width, **laws)
+    pairs = heads if kv_heads is None else kv_heads
+    attend = Attend(heads, pairs, causal, rotary)
+    common = {"weights": weights, "biases": biases, "gain": gain, "bias": bias}
+    laws = [
+        _map_laws(name, common, own)
+        for name, own in (("query", query), ("key", key), ("value", value), ("output", output))
+    ]
+    return Attention(attend, check_integer("width", width, minimum=0, maximum=10**8), *laws)
+
+
+def _map_laws(name: str, common: Mapping[str, Any], own: Any) -> tuple[tuple[str, Any], ...]:
+    if own is not None and not isinstance(own, Mapping):
+        raise InputError(name, described(type(own).__name__), "a table of weights, biases, gain and bias")
+    unknown = next((k for k in own or {} if k not in common), None)
+    if unknown is not None:
+        shown = unknown[:40] if isinstance(unknown, str) else ""
+        raise InputError(f"{name}.{shown}", described("unknown key"), close_match(shown, common))
+    made = Dense(1, **{**common, **(own or {})})
+    return tuple((field, getattr(made, field)) for field in common)
 
 
 def concatenate(*branches: Any) -> Branches:
-    """Return parts that read the same value, their features put one below the other.
+    """Return parts that read the same value, their features put one below the other; positions must agree.
 
-    ``"identity"`` stands for the value itself.
+    Parameters
+    ----------
+    *branches : part, op, activation or list of such
+        At least two; ``"identity"`` stands for the value itself.
+
+    Examples
+    --------
+    >>> from varprop.spec import Network, gaussian
+    >>> Network(gaussian(4), [concatenate("identity", "dense(width=8)")]).graph.output.shape.features
+    12
     """
-    if len(branches) < 2:
-        raise InputError("concatenate", described(f"{len(branches)} branches"), "at least two")
-    made = tuple(
-        Identity() if given == "identity" else as_part(given, f"branches[{i}]")
-        for i, given in enumerate(branches)
+    return Branches(_branches(branches, "concatenate"))
+
+
+def _branches(given: Sequence[Any], field: str, level: int = 0) -> tuple[Part, ...]:
+    if not 2 <= len(given) <= DEEPEST:
+        raise InputError(field, described(f"{len(given)} branches"), "at least two")
+    return tuple(
+        Identity() if isinstance(one, str) and one == "identity" else as_part(one, f"{field}[{i}]", level + 1)
+        for i, one in enumerate(given)
     )
-    return Branches(made)
+
+
+@builders.register("concatenate")
+def _concatenate(branches: tuple[Part, ...]) -> Branches:
+    return Branches(branches)
+
+
+def multiply(first: Any, second: Any) -> Branches:
+    """Return the product, entry by entry, of two parts that read the same value; their shapes must agree.
+
+    Parameters
+    ----------
+    first, second : part, op, activation or list of such
+        ``"identity"`` stands for the value itself: squeeze-and-excitation multiplies it by a gate.
+
+    Examples
+    --------
+    >>> multiply("dense(width=8)", ["dense(width=8)", "sigmoid"]).title
+    'multiply'
+    """
+    return Branches(_branches((first, second), "multiply"), Multiply())
+
+
+@builders.register("multiply")
+def _multiply(branches: tuple[Part, ...]) -> Branches:
+    if len(branches) != 2:
+        raise InputError("multiply", described(f"{len(branches)} branches"), "two")
+    return Branches(branches, Multiply())
