@@ -1,6 +1,7 @@
 """Builders of single ops, one for each, under the names that TOML and the command line use.
 
-Shapes are features × positions of one example: ``n`` for a vector, ``n × T`` for a sequence, ``n × H × W`` for an image.
+Shapes are features × positions of one example: ``n`` for a vector, ``n × T`` for a sequence, ``n × H × W`` for an
+image.
 """
 
 from __future__ import annotations

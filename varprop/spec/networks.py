@@ -14,7 +14,7 @@ from varprop._validation import InputError, described
 from varprop.initializers import Law
 from varprop.spec._contents import content_digest
 from varprop.spec.blocks import build_all
-from varprop.spec.graph import Builder, Graph, Node, Part
+from varprop.spec.graph import Builder, Graph, Node
 from varprop.spec.heads import Head
 from varprop.spec.inputs import Input
 from varprop.spec.labels import LONGEST_LABEL, check_label
@@ -65,15 +65,13 @@ class Network:
     """
 
     input: Input
-    body: tuple[Layer | Part, ...]
+    body: Sequence[Any]
     head: Head = _UNIT
     name: str = ""
 
     def __post_init__(self) -> None:
         if not isinstance(self.input, Input):
             raise InputError("input", described(type(self.input).__name__), "an Input")
-        if not isinstance(self.body, Sequence) or isinstance(self.body, str | bytes):
-            raise InputError("body", described(type(self.body).__name__), "a list of layers or other parts")
         body = as_parts(self.body, "body")
         chain = not (self.input.positions or self.input.vocabulary)
         chain = chain and all(isinstance(part, Layer) for part in body)

@@ -70,7 +70,7 @@ def as_part(given: Any, field: str = "part", level: int = 0) -> Part:
     raise InputError(field, described(type(given).__name__), "a part of a network, an op or an activation")
 
 
-def as_parts(given: Sequence[Any], field: str, level: int = 0) -> tuple[Part, ...]:
+def as_parts(given: Any, field: str, level: int = 0) -> tuple[Part, ...]:
     """Return a list of parts; what a table says ``times`` for stands so many times.
 
     Raises
@@ -78,6 +78,8 @@ def as_parts(given: Sequence[Any], field: str, level: int = 0) -> tuple[Part, ..
     InputError
         As `as_part`; an empty list.
     """
+    if not isinstance(given, list | tuple):
+        raise InputError(field, described(type(given).__name__), "a list of layers or other parts")
     found: list[Part] = []
     for i, one in enumerate(given):
         if isinstance(one, Mapping) and level < MOST_NESTED:
