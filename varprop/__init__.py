@@ -68,6 +68,7 @@ _HOME = {
     "varprop.analytic.mean_field.solver": ("solve",),
     "varprop.montecarlo.spectra": ("measure_spectrum",),
     "varprop.training": ("Training", "circles", "moons", "spirals", "split", "symmetry", "train"),
+    "varprop.comparison": ("draws_to_settle",),
     "varprop.auditing": ("assert_healthy", "audit", "audit_arrays"),
     "varprop.diagnosis": ("diagnose", "diagnose_one", "suggest"),
     "varprop.pipeline": ("compare", "examine", "load", "predict", "report", "simulate"),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -48,7 +49,9 @@ def test_compare_gives_verdicts_as_json() -> None:
     rows = json.loads(outcome.out)
     assert tuple(rows[0]) == COMPARED_COLUMNS
     assert {row["verdict"] for row in rows} <= {"agrees", "differs", "undecided", "unpredicted"}
-    assert outcome.err.strip().endswith(".")
+    ends, more = outcome.err.splitlines()
+    assert ends.endswith(".")
+    assert re.fullmatch(r"[\d,]+ draws settle .*: varprop compare … --draws \d+", more)
 
 
 def test_tables_for_readers_hold_every_layer_at_full_width() -> None:

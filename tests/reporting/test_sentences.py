@@ -5,7 +5,7 @@ import math
 import pandas as pd
 import pytest
 
-from varprop.reporting.sentences import advice, agreement_words, headline, verdict
+from varprop.reporting.sentences import advice, agreement_words, draws_words, headline, verdict
 from varprop.results.schema import COMPARED_COLUMNS, PREDICTED_COLUMNS, SIMULATED_COLUMNS, tidy
 
 
@@ -180,3 +180,26 @@ def test_the_headline_is_one_sentence(verdicts: tuple[str, ...], words: str) -> 
 def test_an_unknown_reason_is_passed_on() -> None:
     assert "(a tail: heavy" not in agreement_words(_verdicts("undecided", reason="heavy_tail: kurtosis 40"))
     assert "(heavy tail)" in agreement_words(_verdicts("undecided", reason="heavy_tail: kurtosis 40"))
+
+
+@pytest.mark.parametrize(
+    ("needed", "never", "words"),
+    [
+        ([], 0, ""),
+        ([], 3, ""),
+        ([350.0], 0, "350 draws settle all of these rows: --draws 350"),
+        ([351.0] * 60 + [1920.0], 3, "360 draws settle 97 % of these rows, 2,000 all but 3: --draws 2000"),
+        # Two rows that ask for a million draws do not set the number.
+        ([400.0] * 60 + [1e6, 1e6], 0, "400 draws settle all but 2 of these rows: --draws 400"),
+    ],
+)
+def test_how_many_draws_would_settle_the_rows(needed: list[float], never: int, words: str) -> None:
+    rows = [
+        {"case": "a", "layer": layer, "quantity": "preactivation_variance", "verdict": "undecided"} | more
+        for layer, more in enumerate([{"draws_needed": n} for n in needed] + [{}] * never, start=1)
+    ]
+    done = [
+        {"case": "b", "layer": layer, "quantity": "preactivation_variance", "verdict": "agrees"}
+        for layer in range(1, 61)
+    ]
+    assert draws_words(tidy(rows + done, COMPARED_COLUMNS), "--draws {}") == words

@@ -10,6 +10,8 @@ from varprop.cli.commands import CONTEXT, debug_option
 from varprop.cli.options import chosen_study, format_option, network_options, simulation_options
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from varprop.spec import Study
 
 _STRICT = click.option("--strict", is_flag=True, help="Exit with 1 if any row differs.")
@@ -48,7 +50,6 @@ def report_command(
     from varprop.cli.progress import terminal_progress
     from varprop.pipeline import examine
     from varprop.reporting.folder import claimed_folder
-    from varprop.reporting.sentences import headline
     from varprop.reporting.write import fill_report
 
     with claimed_folder(output, force=force, store=simulation.get("store")) as claim:
@@ -56,7 +57,7 @@ def report_command(
         with terminal_progress() as progress:
             evidence = examine(chosen, order=order, progress=progress, **simulation)
         page = fill_report(claim, evidence)
-    click.echo(headline(evidence.compared), err=True)
+    _say(evidence.compared)
     click.echo(str(page))
     return _code(evidence.compared["verdict"], strict)
 
@@ -124,13 +125,12 @@ def compare_command(
     from varprop.cli.output import show, verdict_tables
     from varprop.cli.progress import terminal_progress
     from varprop.pipeline import examine
-    from varprop.reporting.sentences import headline
 
     chosen = _judged(chosen_study(study, network), margin, alpha)
     with terminal_progress() as progress:
         frame = examine(chosen, order=order, progress=progress, **simulation).compared
     show(frame, form, verdict_tables, quantities)
-    click.echo(headline(frame), err=True)
+    _say(frame)
     return _code(frame["verdict"], strict)
 
 
@@ -142,6 +142,16 @@ def _judged(study: Study, margin: float | None, alpha: float | None) -> Study:
         margin=study.margin if margin is None else margin,
         alpha=study.alpha if alpha is None else alpha,
     )
+
+
+def _say(compared: pd.DataFrame) -> None:
+    """Say on standard error how the table ends, and how many draws would settle what it leaves open."""
+    from varprop.reporting.sentences import draws_words, headline
+
+    command = f"{click.get_current_context().command_path} … --draws {{}}"
+    for line in (headline(compared), draws_words(compared, command)):
+        if line:
+            click.echo(line, err=True)
 
 
 def _code(verdicts: Any, strict: bool) -> int:

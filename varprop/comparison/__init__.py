@@ -2,5 +2,6 @@
 
 from varprop.comparison.agreement import compare_frames
 from varprop.comparison.multiplicity import holm
+from varprop.comparison.settling import draws_to_settle
 
-__all__ = ["compare_frames", "holm"]
+__all__ = ["compare_frames", "draws_to_settle", "holm"]

@@ -8,6 +8,7 @@ import numpy as np
 
 from varprop._validation import check_real
 from varprop.comparison import scales
+from varprop.comparison.duplicates import first_of_each
 from varprop.comparison.joining import Flags, Pairs, Words, side_by_side
 from varprop.comparison.verdicts import Rows, judge
 from varprop.results.intervals import is_heavy
@@ -34,17 +35,17 @@ def compare_frames(
         Difference that does not matter, between 0 and 1: relative to the prediction for moments and losses,
         to the root second moment for means, to 0.5 for fractions and correlations (2 % is 0.01).
     alpha : float
-        Probability, at most, of any false *differs* in the whole table.
+        Probability, at most, of any false *differs* in the whole table; and that a row's interval misses.
 
     Returns
     -------
     DataFrame
         `COMPARED_COLUMNS`, one row for each of either table, those of `predicted` first. ``ci_low`` and
-        ``ci_high`` bound the measured quantity simultaneously over the table. ``p_value`` belongs to what
+        ``ci_high`` bound the measured quantity of this row, with probability 1 - alpha. ``p_value`` belongs to what
         would have to be true for the row not to differ: for an exact row that the prediction is right, for
-        the others that it is within margin plus allowance; ``p_adjusted`` is Holm's. ``attrs`` has
-        ``alpha``, ``margin`` and the number of ``tests``. A column that is none of ours (a sweep's variable) comes
-        along.
+        the others that it is within margin plus allowance; ``p_adjusted`` is Holm's over the table. ``draws_needed``
+        is a number of draws that would settle the row; `draws_to_settle` adds them up. ``attrs`` has ``alpha``,
+        ``margin`` and the number of ``tests``. A column that is none of ours (a sweep's variable) comes along.
 
     Raises
     ------
@@ -53,16 +54,22 @@ def compare_frames(
 
     Notes
     -----
-    ``agrees``: the interval lies inside the margin, and an exact row's test does not reject. ``differs``:
-    for an exact row the test rejects; for another, the interval lies wholly outside margin plus allowance.
+    ``differs``: Holm's procedure rejects, at level alpha over the table, that the prediction is right (an exact row)
+    or that it is within margin plus allowance (another). ``agrees``: otherwise, if the row's own two-sided interval
+    lies inside the margin. To claim that *all* such rows agree needs no correction: the claim is false only if some
+    row's is, whose interval alone had to fail (an intersection-union test; R. L. Berger, Technometrics 24 (1982)
+    295-300).
     ``undecided``: neither, and ``reason`` begins with why: ``noise`` (``draws_needed`` would settle it if
     the theory is right), ``finite_width`` (outside the margin, within the allowance), ``heavy_tail`` (the
     mean of the draws cannot be trusted), ``overflow`` or ``vanished`` (beyond floating point), ``not
     measured``. ``unpredicted``: there is no prediction; ``reason`` says why. What the prediction itself has
     to say follows after a colon.
 
-    Rows that do not vary over draws (zeros, constants) are compared to rounding; a fraction that was 0 or 1
+    Rows that do not vary over draws (zeros, constants) are compared to rounding and are not among the tests; neither
+    are rows that repeat another by definition (`varprop.comparison.duplicates`). A fraction that was 0 or 1
     in every draw, though the prediction is neither, is judged by the number of draws (Clopper and Pearson).
+    At look k (column ``look``) of a case whose number of draws was not fixed beforehand, alpha is alpha/2^k, for
+    Holm's procedure and for the row's interval: all looks together use up no more than alpha.
     Where a row was measured by control variates, the plain mean beside it is tested too (the p-value is twice the
     smaller one), and so are the innovations it rests on, at alpha/10: whichever rejects, the row differs.
 
@@ -93,6 +100,8 @@ def compare_frames(
         heavy=scales.heavy(pairs),
         innovation=pairs.innovation_p * max(len(set(pairs.description["case"])), 1),
         blocked=_blocked(pairs),
+        spent=0.5**pairs.look,
+        first=first_of_each(pairs),
     )
     verdicts = judge(rows, alpha)
     columns = {
@@ -110,6 +119,8 @@ def compare_frames(
         "order": pairs.order,
         "verdict": np.where(pairs.unpredicted, "unpredicted", verdicts.verdict),
         "reason": _reasons(pairs, verdicts.reason),
+        "n_draws": pairs.draws,
+        "look": pairs.look,
         "draws_needed": verdicts.draws_needed,
     }
     frame = table(columns, COMPARED_COLUMNS, {"alpha": alpha, "margin": margin, "tests": verdicts.tests})

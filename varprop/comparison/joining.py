@@ -74,6 +74,7 @@ class Pairs:
     plain_std_error: Array
     plain_draws: Array
     innovation_p: Array
+    look: Array
 
     def __len__(self) -> int:
         return len(self.predicted)
@@ -170,6 +171,7 @@ def side_by_side(predicted: pd.DataFrame, simulated: pd.DataFrame) -> Pairs:
         plain_std_error=theirs_at("plain_std_error", np.nan),
         plain_draws=theirs_at("plain_draws", 0).astype(np.float64),
         innovation_p=theirs_at("innovation_p", np.nan),
+        look=theirs_at("look", 0).astype(np.float64),
     )
 
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 Array = npt.NDArray[np.float64]
 
 
-def holm(p_values: npt.ArrayLike) -> Array:
+def holm(p_values: npt.ArrayLike, family: int | None = None) -> Array:
     """Return Holm's adjusted p-values.
 
     Rejecting where they are at most alpha keeps the probability of any false rejection at most alpha,
@@ -19,6 +19,8 @@ def holm(p_values: npt.ArrayLike) -> Array:
     ----------
     p_values : array of shape (m,)
         Between 0 and 1; NaN where nothing was tested, which stays NaN and does not count.
+    family : int, optional
+        Number of hypotheses where that is more than the p-values at hand, such as those whose turn has not come.
 
     References
     ----------
@@ -34,6 +36,7 @@ def holm(p_values: npt.ArrayLike) -> Array:
     adjusted = np.full(p.shape, np.nan)
     tested = np.flatnonzero(~np.isnan(p))
     order = tested[np.argsort(p[tested], kind="stable")]
-    steps = p[order] * np.arange(len(order), 0, -1)
+    most = max(len(order), 0 if family is None else family)
+    steps = p[order] * (most - np.arange(len(order)))
     adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
     return adjusted

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from varprop.comparison.joining import Array, Flags, Words
 from varprop.comparison.multiplicity import holm
@@ -42,6 +43,10 @@ class Rows:
         p-value of the innovations that the row rests on, NaN where it rests on none.
     blocked : array of str
         Why the row cannot be judged, ``""`` where it can.
+    spent : array
+        Part of alpha that the row's look at the data may use: 1 if the number of draws was fixed beforehand.
+    first : array of int
+        Place of the row that this one repeats by definition, its own where it repeats none.
     """
 
     predicted: Array
@@ -56,6 +61,8 @@ class Rows:
     heavy: Flags
     innovation: Array
     blocked: Words
+    spent: Array
+    first: npt.NDArray[np.int_]
 
 
 @dataclass(frozen=True)
@@ -83,8 +90,7 @@ def judge(rows: Rows, alpha: float) -> Verdicts:
     fixed = open_rows & still & ~rows.heavy & ~(rows.chance & ((means.value == 0.0) | (means.value == 1.0)))
     random = open_rows & ~fixed
     heavy = random & rows.heavy
-    tests = int(random.sum())
-    level = alpha / max(tests, 1)
+    level = alpha * rows.spent
     tested = random & ~heavy
 
     bound = np.where(rows.exact, rows.rounding, rows.within + rows.allowance)
@@ -99,17 +105,20 @@ def judge(rows: Rows, alpha: float) -> Verdicts:
     twice = tested & rows.beside
     p[twice] = np.minimum(p[twice], _p_beyond(rows.plain.at(twice), predicted[twice], bound[twice]))
     p[twice] = np.minimum(2.0 * p[twice], 1.0)
-    adjusted = holm(p)
+    itself = np.arange(len(z))
+    first = np.where(p[rows.first] == p, rows.first, itself)
+    tests = int((random & (first == itself)).sum())
+    adjusted = holm(np.where(first == itself, np.minimum(p / rows.spent, 1.0), np.nan), tests)[first]
     down, up = (np.full(len(z), np.nan) for _ in range(2))
     usable = open_rows & ~heavy
-    down[usable], up[usable] = reaches(means.at(usable), level)
+    down[usable], up[usable] = reaches(means.at(usable), level[usable])
     # Draws with heavy tails have no interval that could be trusted.
     low, high = measured - down, measured + up
 
     room = np.maximum(rows.within, np.where(rows.exact, rows.rounding, 0.0))
     inside = (low >= predicted - room) & (high <= predicted + room)
     beyond_margin = (low > predicted + rows.within) | (high < predicted - rows.within)
-    refuted = tested & (rows.innovation <= INNOVATION_SHARE * alpha)
+    refuted = tested & (rows.innovation <= INNOVATION_SHARE * level)
     differs = (tested & (adjusted <= alpha)) | refuted
     agrees = tested & inside & ~differs
     # Without randomness there is nothing to test, and an exact prediction must be met to rounding.
@@ -123,7 +132,9 @@ def judge(rows: Rows, alpha: float) -> Verdicts:
         default=rows.blocked,
     ).astype(object)
     verdict = np.select([differs, agrees], ["differs", "agrees"], default="undecided").astype(object)
-    needed = np.where(reason == "noise", _draws_needed(rows, difference, np.maximum(down, up)), np.nan)
+    noisy = reason == "noise"
+    needed = np.full(len(z), np.nan)
+    needed[noisy & usable] = _draws_needed(rows, difference, noisy & usable, alpha)
     return Verdicts(tests, difference, low, high, z, p, adjusted, verdict, reason, needed)
 
 
@@ -134,18 +145,20 @@ def _p_beyond(means: Means, predicted: Array, bound: Array) -> Array:
     return np.where(np.abs(gap) <= bound, 1.0, p_values(means, nearest))
 
 
-def _draws_needed(rows: Rows, difference: Array, reach: Array) -> Array:
-    """Return the draws with which the row would be settled.
+def _draws_needed(rows: Rows, difference: Array, at: Flags, alpha: float) -> Array:
+    """Return the draws, fixed beforehand, with which each of the rows `at` would be settled.
 
     If the measured value is within its noise of the prediction the prediction is taken for right, otherwise
-    the measured difference for true; the interval has then to fit between it and the margin, with two
+    the measured difference for true; the interval at level alpha has then to fit between it and the margin, with two
     standard errors to spare.
     """
-    real = np.abs(difference) > reach
-    room = np.abs(rows.within - np.where(real, np.abs(difference), 0.0))
+    means, gap, within = rows.measured.at(at), np.abs(difference[at]), rows.within[at]
+    reach = np.maximum(*reaches(means, alpha))
+    room = np.abs(within - np.where(gap > reach, gap, 0.0))
+    # What counts as unseen shrinks with the draws, as 1 - level^(1/draws), and has no noise of its own.
+    unseen = means.fraction & ((means.value == 0.0) | (means.value == 1.0))
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        ratio = (reach + 2.0 * rows.measured.error) / room
-        # What counts as unseen shrinks with the draws, a standard error with their root.
-        unseen = rows.measured.fraction & ((rows.measured.value == 0.0) | (rows.measured.value == 1.0))
-        needed = rows.measured.draws * np.where(unseen, ratio, np.square(ratio))
-    return np.where(np.isfinite(needed), np.maximum(np.ceil(needed), rows.measured.draws + 1.0), np.nan)
+        counted = np.log1p(-np.minimum(reach, 1.0)) / np.log1p(-np.minimum(room, 1.0))
+        ratio = np.where(unseen, counted, np.square((reach + 2.0 * means.error) / room))
+        needed = np.maximum(np.ceil(means.draws * ratio), means.draws + 1.0)
+    return np.where(np.isfinite(needed), needed, np.nan)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from varprop.diagnosis import Diagnosis
 
 _COLUMNS = ("case", "layer", "quantity", "value", "log_value", "reason")
+_MOST, _FAR, _FEW = 0.97, 30, 20
 _DOES = {"healthy": "keeps its size", "vanishing": "vanishes", "exploding": "explodes"}
 _REASONS = {
     "finite_width": "finite width",
@@ -97,6 +98,44 @@ def headline(compared: pd.DataFrame) -> str:
         )
         text += f", and {verdicts['undecided']:,} {rest}"
     return text + "."
+
+
+def draws_words(compared: pd.DataFrame, command: str) -> str:
+    """Return how many draws would settle the rows of a compared table; empty where more draws settle nothing.
+
+    Parameters
+    ----------
+    compared : DataFrame
+    command : str
+        What asks for a number of draws, in which ``{}`` stands for it.
+    """
+    from varprop.comparison import draws_to_settle
+
+    open_rows = compared[compared["verdict"] == "undecided"]
+    needed = np.unique(open_rows["draws_needed"].dropna())
+    if not len(needed):
+        return ""
+    steps = draws_to_settle(compared, [_rounded_up(n) for n in needed])
+    last = steps.to_dict("records")[-1]
+    most = next(step for step in steps.to_dict("records") if step["share"] >= _MOST * last["share"])
+    # A few rows that ask for far more than all others are not worth everybody's time.
+    if last["draws"] > _FAR * most["draws"]:
+        last = most
+    words = f"{percent(last['share'])} of these rows"
+    if last["open"] <= _FEW:
+        words = f"all but {last['open']} of these rows" if last["open"] else "all of these rows"
+    first = ""
+    if last["draws"] > 2 * most["draws"] and most["settled"] > (compared["verdict"] != "undecided").sum():
+        first = f"{most['draws']:,} draws settle {percent(most['share'])} of these rows, "
+        words = words.removesuffix(" of these rows")
+    settle = "" if first else " draws settle"
+    return f"{first}{last['draws']:,}{settle} {words}: {command.format(last['draws'])}"
+
+
+def _rounded_up(draws: float) -> int:
+    """Return the least whole number of two digits and zeros that is as large."""
+    unit = 10.0 ** max(int(np.floor(np.log10(draws))) - 1, 0)
+    return int(np.ceil(draws / unit) * unit)
 
 
 def counts(compared: pd.DataFrame) -> dict[str, int]:

@@ -26,7 +26,7 @@ from varprop.reporting.pictures import (
     overview_figures,
     parity_figure,
 )
-from varprop.reporting.sentences import advice, counts, headline, verdict
+from varprop.reporting.sentences import advice, counts, draws_words, headline, verdict
 from varprop.reporting.shapes import densities_figure
 from varprop.results.schema import QUANTITIES, VERDICTS
 
@@ -133,11 +133,12 @@ def _sections(evidence: Evidence, found: Sequence[Group], styles: Mapping[str, L
             "Does theory hold?",
             (
                 Paragraph(
-                    "A row agrees if the simultaneous confidence interval of the difference lies inside the "
+                    f"A row agrees if its confidence interval ({percent(1 - evidence.study.alpha)}) lies inside the "
                     f"margin ({percent(evidence.study.margin)} of the prediction, 0.01 for fractions), and "
                     "differs if the data refute the theory at a family-wise error rate of "
                     f"{percent(evidence.study.alpha)}. Everything else is undecided and says why."
                 ),
+                *_more_draws(evidence.compared),
                 parity_figure(evidence),
                 _by_quantity(evidence.compared),
                 *_unsettled(evidence.compared),
@@ -149,6 +150,11 @@ def _sections(evidence: Evidence, found: Sequence[Group], styles: Mapping[str, L
         Section("What the words mean", (_glossary(evidence.compared),)),
     ]
     return tuple(part for part in parts if part is not None)
+
+
+def _more_draws(compared: pd.DataFrame) -> tuple[Paragraph, ...]:
+    words = draws_words(compared, "varprop report … --draws {}.")
+    return (Paragraph(words),) if words else ()
 
 
 def _section(title: str, text: str, figures: Sequence[Figure | None]) -> Section | None:

@@ -89,11 +89,17 @@ PLACE_COLUMNS = ("module", "kind", "op", "call", "sources", "parameter", "trunk"
 
 PLACE_TEXTS = ("module", "kind", "op", "sources", "parameter")
 FLAG_COLUMNS = ("trunk",)
-_SPEC_ONLY = ("node", "fan_in", "depth", "depth_over_width", "sigma_w", "sigma_b", "second_moment")
-"""Columns of spec networks that a node has not got: its fans have rows of their own."""
+_SPEC_ONLY = ("node", "fan_in", "depth", "depth_over_width", "sigma_w", "sigma_b", "second_moment", "look")
+"""Columns of spec networks that a node has not got: its fans have rows of their own, its draws
+are as many as were asked for."""
 
 MEASURED_COLUMNS = (*(c for c in SIMULATED_COLUMNS if c not in _SPEC_ONLY), *PLACE_COLUMNS)
-AUDIT_COLUMNS = (*(c for c in COMPARED_COLUMNS if c not in _SPEC_ONLY), "median", "n_draws", *PLACE_COLUMNS)
+AUDIT_COLUMNS = (
+    *(c for c in COMPARED_COLUMNS if c not in (*_SPEC_ONLY, "n_draws")),
+    "median",
+    "n_draws",
+    *PLACE_COLUMNS,
+)
 AUDIT_KEYS = ("case", "layer", "parameter", "quantity")
 
 _WHOLE = {*WHOLE_COLUMNS, "call"}

@@ -138,7 +138,7 @@ def critical_value(level: float | Array, draws: Array) -> Array:
     return -np.asarray(stdtrit(freedom, np.asarray(level) / 2.0), dtype=np.float64)
 
 
-def reaches(means: Means, level: float) -> tuple[Array, Array]:
+def reaches(means: Means, level: float | Array) -> tuple[Array, Array]:
     """Return how far the two-sided interval of each row reaches below and above its value."""
     t = critical_value(level, means.draws)
     short, far = t * means.error, _far_reach(means, t, level) * means.error

@@ -237,6 +237,7 @@ SIMULATED_COLUMNS = (
     "plain_std_error",
     "plain_draws",
     "innovation_p",
+    "look",
 )
 BESIDE_COLUMNS = (
     "log_mean",
@@ -246,8 +247,10 @@ BESIDE_COLUMNS = (
     "plain_std_error",
     "plain_draws",
     "innovation_p",
+    "look",
 )
-"""What `SIMULATED_COLUMNS` have beside the estimate; a table from elsewhere may lack them."""
+"""What `SIMULATED_COLUMNS` have beside the estimate; a table from elsewhere may lack them. ``look`` counts
+how often the case was looked at with more and more draws; 0 says that their number was fixed beforehand."""
 
 COMPARED_COLUMNS = (
     "case",
@@ -266,6 +269,8 @@ COMPARED_COLUMNS = (
     "order",
     "verdict",
     "reason",
+    "n_draws",
+    "look",
     "draws_needed",
 )
 
@@ -282,7 +287,7 @@ TEXT_COLUMNS = {
     "estimator",
     "verdict",
 }
-WHOLE_COLUMNS = {"layer", "width", "fan_in", "depth", "n_draws", "plain_draws"}
+WHOLE_COLUMNS = {"layer", "width", "fan_in", "depth", "n_draws", "plain_draws", "look"}
 
 MOMENT_OF = {name: quantity.scale for name, quantity in QUANTITIES.items() if quantity.scale} | dict.fromkeys(
     ("preactivation_variance", "data_variance"), "preactivation_second_moment"
