@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 from varprop._validation import InputError, close_match
 
 T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
 Value = bool | int | float | str
 
 _SPELLING = re.compile(r"\s*(?P<name>[A-Za-z][\w.]*)\s*(?:\((?P<arguments>[^()]*)\))?\s*", re.ASCII)
@@ -107,10 +108,10 @@ class Registry(Mapping[str, Callable[..., T]], Generic[T]):
         self.kind = kind
         self._factories: dict[str, Callable[..., T]] = {}
 
-    def register(self, name: str, *aliases: str) -> Callable[[Callable[..., T]], Callable[..., T]]:
-        """Enter the decorated factory under `name` and its `aliases`."""
+    def register(self, name: str, *aliases: str) -> Callable[[F], F]:
+        """Enter the decorated factory, which returns a T, under `name` and its `aliases`."""
 
-        def enter(factory: Callable[..., T]) -> Callable[..., T]:
+        def enter(factory: F) -> F:
             for key in (name, *aliases):
                 if key in self._factories:
                     raise RuntimeError(f"{self.kind} {key!r} is registered twice")

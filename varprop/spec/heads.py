@@ -52,7 +52,7 @@ class Head:
         array or None
             None for ``unit``; float64 of shape (n_L, B) for ``mse`` and ``bce``; int64 of shape (B,) for
             ``softmax_ce``. With positions, B stands for the columns: examples times positions. For ``softmax_ce``
-            without targets above tokens or positions: None, for targets drawn uniformly with every network.
+            without targets above tokens or images: None, for targets drawn uniformly with every network.
 
         Raises
         ------
@@ -66,7 +66,11 @@ class Head:
             targets = data.labels
             if positions > 1 and targets is not None:
                 targets = np.repeat(targets, positions)
-        if targets is None and self.kind == "softmax_ce" and (positions > 1 or data.vocabulary):
+        if (
+            targets is None
+            and self.kind == "softmax_ce"
+            and (positions > 1 or data.positions or data.vocabulary)
+        ):
             _check_classes(width)
             return None
         if targets is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -164,6 +165,13 @@ class Network:
             return self.graph.weighted_depth * rate
         hidden = self.widths[1:-1] or self.widths[1:]
         return self.depth * sum(1.0 / width for width in hidden) / len(hidden)
+
+    @cached_property
+    def parameters(self) -> int:
+        """Number of trainable numbers; of positions, those in use."""
+        if self.is_chain:
+            return sum(b * (a + 1) for a, b in itertools.pairwise(self.widths))
+        return sum(self.graph.parameters(node) for node in self.graph.nodes)
 
     def row(self, layer: int) -> dict[str, Any]:
         """Return what every table's row about `layer`, counted from 1, says of it; see `LAYER_COLUMNS`."""
