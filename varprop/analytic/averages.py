@@ -77,17 +77,15 @@ def no_averages(batch: int, reason: str) -> Averages:
 
 
 def _homogeneous(phi: Activation, law: UnitLaw) -> Averages:
-    assert phi.slopes is not None
-    low, high = phi.slopes
+    """Scale what holds for variance 1: E phi grows like the root of the variance, E phi² like it, E phi'² not."""
+    fields = ("mean", "second_moment", "derivative_second_moment")
+    m = phi.moments(1.0, fields=fields)
     logs = law.log_variance
     with np.errstate(over="ignore"):
-        # E phi = (high - low) sqrt(q / 2 pi)
-        mean = (
-            (high - low) / np.sqrt(2.0 * np.pi) * np.exp(0.5 * logs) if high != low else np.zeros_like(logs)
-        )
-    half = _log(0.5 * (low**2 + high**2))
+        mean = m.mean * np.exp(0.5 * logs) if m.mean else np.zeros_like(logs)
     at_zero = _log(np.square(phi.derivative(np.zeros(1))[0]))
-    return Averages(mean, logs + half, np.where(logs == -np.inf, at_zero, half))
+    slope = np.where(logs == -np.inf, at_zero, _log(m.derivative_second_moment))
+    return Averages(mean, logs + _log(m.second_moment), slope)
 
 
 def _centred(phi: Activation, law: UnitLaw) -> Averages:
@@ -127,8 +125,7 @@ def log_unit_variance(phi: Activation, law: UnitLaw, mean: Array) -> Array:
         E phi(z), shape (B,).
     """
     if phi.slopes is not None and (law.centred or phi.slopes[0] == phi.slopes[1]):
-        low, high = phi.slopes
-        share = 0.5 * (low**2 + high**2) - (high - low) ** 2 / (2.0 * np.pi)
+        share = phi.moments(1.0, fields=("variance",)).variance
         return np.asarray(law.log_total_variance + _log(share))
     if not law.single:
         found = []

@@ -111,11 +111,10 @@ def _random_layer(
     linear = phi.slopes is not None and phi.slopes[0] == phi.slopes[1]
     fair = phi.slopes is not None and exact.mirrored
     if fair and not means.reason:
-        # Half of every symmetric law is on either side: E phi² = (a² + b²)/2 E z², in log space.
-        assert phi.slopes is not None
+        # Half of every symmetric law is on either side: E phi² is the part of E z² that it is for a Gaussian.
+        part = phi.moments(1.0, fields=("second_moment",)).second_moment
         with np.errstate(divide="ignore"):
-            half = np.log(0.5 * (phi.slopes[0] ** 2 + phi.slopes[1] ** 2))
-        means = replace(means, log_second_moment=unit.log_total_variance + half)
+            means = replace(means, log_second_moment=unit.log_total_variance + np.log(part))
         if signs is not None and not linear:
             means = replace(means, log_derivative=signs.log_slope_square(phi))
     return LayerState(

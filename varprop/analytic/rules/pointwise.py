@@ -151,15 +151,14 @@ def _spread(phi: Activation, before: Signal, second: Array) -> float | None:
 
 
 def _over_pairs(phi: Activation, before: Signal, between: float | None, second: Array) -> float | None:
-    """Variance of phi(z) over the data, from that of z: E phi² - E phi(z_a) phi(z_b) at the pairs' mean correlation."""
+    """Variance of phi(z) over the data, from that of z: E (phi(z_a) - phi(z_b))²/2 at the pairs' mean correlation."""
     if between is None or not before.gaussian:
         return None
     total = before.level
     if total <= 0 or np.any(before.mean != 0):
         return None
     covariance = float(np.clip(total - between, -total, total))
-    product = phi.pair_moments(total, total, covariance, fields=("product",)).product
-    same = phi.pair_moments(total, total, total, fields=("product",)).product
+    apart = phi.pair_moments(total, total, covariance, fields=("squared_difference",)).squared_difference
+    same = phi.moments(total, fields=("second_moment",)).second_moment
     # As a share of the second moment: the mean over examples of E phi² is not E phi² at the mean.
-    share = 1.0 - float(product) / float(same) if float(same) > 0 else 0.0
-    return share * float(second.mean())
+    return 0.5 * float(apart) / float(same) * float(second.mean()) if float(same) > 0 else 0.0
