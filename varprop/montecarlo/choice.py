@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from varprop._validation import InputError, check_one_of, described
+from varprop.activations import DEFAULT_SHARE
 from varprop.montecarlo.control_path import why_no_control
 from varprop.montecarlo.costs import draw_seconds
+from varprop.montecarlo.graphs.block import all_explicit
+from varprop.montecarlo.graphs.program import compile_graph
 from varprop.montecarlo.samplers.chain import why_not_chain
 from varprop.montecarlo.samplers.conditional import FAMILIES
 from varprop.montecarlo.samplers.program import size_ratio
@@ -23,6 +26,8 @@ def choose(network: Network, sampler: str, estimator: str = "plain") -> str:
         If the assumptions of the sampler or the estimator fail for this network.
     """
     check_one_of("sampler", sampler, ("auto", "dense", "conditional", "chain"))
+    if not network.is_chain:
+        return _choose_for_graph(network, sampler, estimator)
     if size_ratio(network.input.array()) > _WIDEST:
         found = described("examples of which one is more than 1e120 times as large as another")
         raise InputError("input", found, "examples of comparable sizes (all of a draw share one exponent)")
@@ -48,6 +53,19 @@ def choose(network: Network, sampler: str, estimator: str = "plain") -> str:
     return min(("conditional", "dense"), key=lambda name: draw_seconds(network, name))
 
 
+def _choose_for_graph(network: Network, sampler: str, estimator: str) -> str:
+    if estimator == "control":
+        found = described("control for a network that is no chain of dense layers")
+        raise InputError("estimator", found, "plain, or auto")
+    if sampler == "chain":
+        found = described("chain for a network that is no chain of dense layers")
+        raise InputError("sampler", found, "conditional or dense")
+    refusal = all_explicit(compile_graph(network, DEFAULT_SHARE))
+    if sampler == "conditional" and refusal:
+        raise InputError("sampler", described("conditional"), f"dense, because {refusal}")
+    return sampler if sampler != "auto" else "dense" if refusal else "conditional"
+
+
 def choose_estimator(network: Network, sampler: str, estimator: str) -> str:
     """Return the estimator to use: for ``auto`` the control one wherever it holds, the plain one elsewhere.
 
@@ -56,6 +74,8 @@ def choose_estimator(network: Network, sampler: str, estimator: str) -> str:
     """
     if estimator != "auto":
         return estimator
+    if not network.is_chain:
+        return "plain"
     holds = network.depth > 1 and sampler in ("auto", "conditional") and not why_no_control(network)
     return "control" if holds else "plain"
 

@@ -35,6 +35,12 @@ def draw_seconds(network: Network, sampler: str) -> float:
 
     Only the proportions matter: they weigh networks against each other and decide the block size.
     """
+    if not network.is_chain:
+        from varprop.activations import DEFAULT_SHARE
+        from varprop.montecarlo.graphs.block import draw_seconds as of_graph
+        from varprop.montecarlo.graphs.program import compile_graph
+
+        return of_graph(compile_graph(network, DEFAULT_SHARE), sampler == "dense")
     widths, batch = network.widths, network.input.batch
     seconds = _LAYER * network.depth
     for fan_in, width in itertools.pairwise(widths):
@@ -79,9 +85,9 @@ def check_memory(plans: Sequence[Plan], memory: int, threads: int, window: int) 
     InputError
         If more is needed; the message says how much, and what would fit.
     """
-    from varprop.montecarlo import samplers
+    from varprop.montecarlo import graphs, samplers
 
-    block = max(samplers.working_bytes(plan) for plan in plans)
+    block = max(samplers.working_bytes(p) if p.network.is_chain else graphs.working_bytes(p) for p in plans)
     waiting = window * max(statistics_bytes(plan) for plan in plans)
     needed = PROCESS + max(waiting + threads * block, block)
     if needed <= memory:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 from varprop.montecarlo.blocks import Plan
@@ -21,7 +22,10 @@ def describe(plan: Plan) -> dict[str, str]:
         "head": network.head.kind,
         "depth": network.depth,
     }
-    for number, layer in enumerate(network.layers, start=1):
+    if not network.is_chain:
+        body = network.content()["body"]
+        text |= {f"body[{i}]": json.dumps(part, sort_keys=True) for i, part in enumerate(body)}
+    for number, layer in enumerate(network.layers if network.is_chain else (), start=1):
         text |= {f"layers[{number}].{name}": value for name, value in layer.content().items()}
     # The digest comes last: it also covers what has no short name, such as the numbers of a data file.
     return {name: str(value) for name, value in {**text, **plan.facts()}.items()}

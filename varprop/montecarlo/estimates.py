@@ -9,10 +9,11 @@ import numpy as np
 
 from varprop.montecarlo import control
 from varprop.montecarlo.cells import Moments
+from varprop.montecarlo.graphs.program import GraphProgram, compile_graph
 from varprop.montecarlo.histograms import Histogram, grid
 from varprop.montecarlo.nominal import nominal_exponents
 from varprop.montecarlo.samplers.program import Program, compile_network
-from varprop.montecarlo.statistics import PLACE, Statistics, names_for
+from varprop.montecarlo.statistics import NAMES, PLACE, Statistics, names_for
 from varprop.results.intervals import (
     QUADRATIC,
     Means,
@@ -22,12 +23,13 @@ from varprop.results.intervals import (
     positive_skewness,
     reaches,
 )
-from varprop.results.schema import MOMENT_OF, QUANTITIES, SIMULATED_COLUMNS, tidy
+from varprop.results.schema import CHAIN_QUANTITIES, MOMENT_OF, QUANTITIES, SIMULATED_COLUMNS, tidy
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from varprop.montecarlo.blocks import Plan
+    from varprop.spec import Network
 
 CONFIDENCE = 0.95
 
@@ -73,14 +75,9 @@ def estimates(plan: Plan, statistics: Statistics) -> pd.DataFrame:
     network, names = plan.network, names_for(plan.network)
     table = _columns(plan, statistics, _controlled(plan, statistics.depth))
     rows = []
-    batch = network.input.batch
     for number in range(1, network.depth + 1):
         head = network.row(number) | {"sampler": plan.sampler}
-        for name in names:
-            if name in ("data_variance", "correlation") and batch < 2:
-                continue
-            if name == "initial_loss" and (number < network.depth or network.head.kind == "unit"):
-                continue
+        for name in _present(plan, number):
             place = (number - 1) * len(names) + PLACE[name]
             row = {column: values[place] for column, values in table.items()}
             row["reason"] = _reason(plan, row, row.pop("tiny"), row.pop("heavy"))
@@ -97,6 +94,17 @@ def estimates(plan: Plan, statistics: Statistics) -> pd.DataFrame:
         "versions": {"varprop": varprop.__version__, "numpy": np.__version__},
     }
     return tidy(rows, SIMULATED_COLUMNS, attrs)
+
+
+def _present(plan: Plan, number: int) -> list[str]:
+    """Return the quantities that a layer or site has."""
+    program = _program(plan)
+    if isinstance(program, GraphProgram):
+        return [name for name in NAMES if name in program.steps[number - 1].quantities]
+    absent = {"data_variance", "correlation"} if program.batch < 2 else set()
+    if number < program.depth or plan.network.head.kind == "unit":
+        absent.add("initial_loss")
+    return [name for name in CHAIN_QUANTITIES if name not in absent]
 
 
 def _columns(plan: Plan, statistics: Statistics, controlled: Any) -> dict[str, Any]:
@@ -142,13 +150,16 @@ def _columns(plan: Plan, statistics: Statistics, controlled: Any) -> dict[str, A
 def _controlled(plan: Plan, depth: int) -> Any:
     """Return which cells control estimates, flat."""
     found = np.zeros((depth, len(names_for(plan.network))), bool)
-    if plan.estimator == "control":
-        for name, layers in control.controlled(_program(plan)).items():
+    program = _program(plan)
+    if plan.estimator == "control" and isinstance(program, Program):
+        for name, layers in control.controlled(program).items():
             found[:, PLACE[name]] = layers
     return found.reshape(-1)
 
 
-def _program(plan: Plan) -> Program:
+def _program(plan: Plan) -> Program | GraphProgram:
+    if not plan.network.is_chain:
+        return compile_graph(plan.network, plan.share)
     return compile_network(plan.network, plan.share, plan.histogram, plan.compiled)
 
 
@@ -198,7 +209,7 @@ def _floor(plan: Plan, statistics: Statistics, value: Any, controlled: Any) -> A
         place, quantity = PLACE[name], QUANTITIES[name]
         if quantity.scale is not None:
             floor[:, place] = statistics.rounding * np.sqrt(by_layer[:, PLACE[quantity.scale]])
-        elif name == "correlation":
+        elif quantity.kind == "correlation":
             floor[:, place] = statistics.rounding
         elif name == "data_variance":
             # Inputs that have become equal to rounding differ by rounding.
@@ -210,7 +221,7 @@ def _floor(plan: Plan, statistics: Statistics, value: Any, controlled: Any) -> A
             # With two slopes it is a fraction too: the share of units on the steeper side.
             unseen = still[:, place] & [step.mean != "none" for step in program.steps]
             floor[:, place] = np.maximum(floor[:, place], np.where(unseen, _slope_gaps(program) / draws, 0.0))
-    if controlled.any():
+    if controlled.any() and isinstance(program, Program):
         own = np.maximum(statistics.rounding, _TABLE_ERROR) * by_layer
         for name, error in control.event_errors(program).items():
             unit = by_layer[:, PLACE[name]] if QUANTITIES[name].backward else 1.0
@@ -222,13 +233,13 @@ def _floor(plan: Plan, statistics: Statistics, value: Any, controlled: Any) -> A
     return floor.reshape(-1)
 
 
-def _slope_gaps(program: Program) -> Any:
+def _slope_gaps(program: Program | GraphProgram) -> Any:
     """Return how far the squares of a homogeneous activation's two slopes are apart, 0 for other activations."""
     slopes = [step.activation.slopes for step in program.steps]
     return np.array([0.0 if pair is None else abs(pair[1] ** 2 - pair[0] ** 2) for pair in slopes])
 
 
-def _possible(program: Program, name: str) -> Any:
+def _possible(program: Program | GraphProgram, name: str) -> Any:
     """Say of every layer whether the fraction is random, and can be anything but 0 or 1."""
     if name == "saturated_fraction":
         open_sets = [
@@ -236,7 +247,8 @@ def _possible(program: Program, name: str) -> Any:
         ]
     else:
         open_sets = [bool(step.inactive) for step in program.steps]
-    return np.array([o and s.mean != "none" for o, s in zip(open_sets, program.steps, strict=True)])
+    varied = [step.mean != "none" for step in program.steps]
+    return np.logical_and(open_sets, varied)
 
 
 def _innovation_p(statistics: Statistics) -> Any:
@@ -285,7 +297,7 @@ def _heavy(plan: Plan, statistics: Statistics, log_std: Any, controlled: Any) ->
     moments = statistics.cells.moments
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         varied = np.nan_to_num(np.sqrt(_variance(moments)) / np.abs(moments.mean), posinf=1e150)
-    units = [min(plan.network.fans(number)) for number in range(1, statistics.depth + 1)]
+    units = [_units(plan.network, number) for number in range(1, statistics.depth + 1)]
     wide = is_heavy(varied, log_std, np.repeat(units, len(statistics.names)))
     if statistics.draws >= _MANY:
         wide |= statistics.cells.largest_share() > HEAVY_SHARE
@@ -294,12 +306,21 @@ def _heavy(plan: Plan, statistics: Statistics, log_std: Any, controlled: Any) ->
     for name in statistics.names:
         quantity = QUANTITIES[name]
         # A mean or a ratio is as heavy as the second moment it is measured by; a fraction never is.
-        scale = "preactivation_second_moment" if name == "correlation" else quantity.scale
+        related = quantity.kind == "correlation"
+        scale = "preactivation_second_moment" if related else quantity.scale
         if scale is not None:
             own[:, PLACE[name]] = heavy[:, PLACE[scale]]
         elif quantity.kind == "fraction":
             own[:, PLACE[name]] = False
     return own.reshape(-1) & ~controlled
+
+
+def _units(network: Network, number: int) -> int:
+    """Return the least number of units that a row's averages are over."""
+    if network.is_chain:
+        return min(network.fans(number))
+    row = network.row(number)
+    return min(row["width"], row["fan_in"])  # type: ignore[no-any-return]
 
 
 def layer_histograms(plan: Plan, statistics: Statistics) -> tuple[Histogram, ...]:

@@ -48,11 +48,13 @@ def run_block(plan: Plan, block: Block) -> Statistics:
     The work runs on one BLAS thread wherever it runs: a matrix product may round differently on two
     threads, and parallel blocks use the cores better.
     """
-    from varprop.montecarlo import samplers
+    from varprop.montecarlo import graphs, samplers
     from varprop.montecarlo.threads import single_blas_thread
 
     with single_blas_thread():
-        return samplers.sample_block(plan, block)
+        if plan.network.is_chain:
+            return samplers.sample_block(plan, block)
+        return graphs.sample_block(plan, block)
 
 
 def measured_block(sent: Plan | Parcel, block: Block, attempt: int) -> Result:

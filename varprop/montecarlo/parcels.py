@@ -12,7 +12,7 @@ import pickle
 import sys
 from collections import ChainMap
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from importlib.machinery import PathFinder
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -21,9 +21,12 @@ import numpy as np
 
 from varprop._code_names import is_known, named
 from varprop._validation import InputError, described, show
+from varprop.activations import Activation
+from varprop.initializers import Initializer
 
 if TYPE_CHECKING:
     from varprop.montecarlo.blocks import Plan
+    from varprop.spec import Network
 
 
 @dataclass(frozen=True)
@@ -88,10 +91,9 @@ def _opened(data: bytes) -> Plan:
         raise InputError(
             "executor", found, "workers that can import the same modules as this process"
         ) from error
-    for layer in plan.network.layers:
-        for made in (layer.activation, layer.weights, layer.biases):
-            if made.origin is not None:
-                made.origin.check_unchanged()
+    for made in _made(plan.network):
+        if made.origin is not None:
+            made.origin.check_unchanged()
     return plan
 
 
@@ -128,12 +130,22 @@ def _cached_again(function: Callable[..., Any], maxsize: int | None, typed: bool
 
 def _lost_modules(plan: Plan) -> list[ModuleType]:
     """Return the modules that are loaded here and that another process would not find, if functions come along."""
-    made = (m for layer in plan.network.layers for m in (layer.activation, layer.weights, layer.biases))
-    if all(m.origin is None for m in made):
+    if all(m.origin is None for m in _made(plan.network)):
         return []
     tops = {name.partition(".")[0] for name in sys.modules}
     lost = {top for top in tops if not is_known(top) and _is_lost(top)}
     return [module for name, module in list(sys.modules.items()) if name.partition(".")[0] in lost]
+
+
+def _made(network: Network) -> Iterator[Activation | Initializer]:
+    """Yield the activations and initializers that a network is made of."""
+    if network.is_chain:
+        for layer in network.layers:
+            yield from (layer.activation, layer.weights, layer.biases)
+        return
+    for node in network.graph.nodes:
+        held = (getattr(node.op, item.name) for item in fields(node.op))
+        yield from (value for value in held if isinstance(value, Activation | Initializer))
 
 
 def _is_lost(top: str) -> bool:

@@ -52,6 +52,7 @@ def make_plan(
         share=DEFAULT_SHARE
         if share is None
         else check_real("share", share, minimum=0.0, maximum=1.0, exclusive=True),
-        histogram=bool(histogram),
+        # Histograms are of layers; nobody has placed bins for the sites of other graphs.
+        histogram=bool(histogram) and network.is_chain,
         compiled=bool(compiled),
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from varprop.initializers.sampling import sample_law
 from varprop.montecarlo.samplers.program import extreme
 
 if TYPE_CHECKING:
@@ -48,6 +49,15 @@ def draw_biases(step: Step, draws: int, noise: Noise) -> Array:
     if step.bias.mean:
         fast -= noise.dtype.type(step.bias.mean)
     return fast
+
+
+def draw_entries(law: Law, shape: tuple[int, ...], noise: Noise) -> Array:
+    """Return entries of a law; the last two of at least two axes are (rows, columns) for laws of whole matrices."""
+    fast = _fast(law, shape, noise)
+    if fast is not None:
+        return fast
+    dtype = np.float64 if extreme(law) or law.deterministic else np.float32
+    return sample_law(law, shape, noise.rng, np.dtype(dtype)).astype(noise.dtype, copy=False)
 
 
 def _fast(law: Law, shape: tuple[int, ...], noise: Noise) -> Array | None:

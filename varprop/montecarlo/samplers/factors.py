@@ -62,7 +62,14 @@ class Factors:
 
 
 def factor(columns: Columns) -> Factors:
-    """Return factors of columns of shape (draws, n, B), B <= n."""
+    """Return factors of columns of shape (draws, n, B), B <= n; worked out once for all maps that read them."""
+    known: Factors | None = columns.factors
+    if known is None:
+        known = columns.factors = _factored(columns)
+    return known
+
+
+def _factored(columns: Columns) -> Factors:
     x = columns.distinct
     lower, used = _cholesky(columns)
     if lower is None:

@@ -57,12 +57,13 @@ def start(
         delta, loss = gap, (size / (2 * program.batch), power + 2 * shift)
     else:
         logits = np.clip(shifted(wide, along(shift, 3)), -_LARGEST, _LARGEST)
-        delta, value = (_binary if kind == "bce" else _softmax)(logits, targets)
+        delta, value = (binary_loss if kind == "bce" else _softmax)(logits, targets)
         shift, loss = 0, (value / program.batch, 0)
     return (delta * slope).astype(output.dtype), shift, loss
 
 
-def _binary(logits: Array, targets: Array) -> tuple[Array, Array]:
+def binary_loss(logits: Array, targets: Array) -> tuple[Array, Array]:
+    """Return sigmoid minus target, and each draw's cross-entropy summed over units and inputs."""
     # log(1 + exp(z)) - y z, without overflow
     small = np.exp(-np.abs(logits))
     loss = np.maximum(logits, 0) - targets * logits + np.log1p(small)

@@ -108,11 +108,17 @@ class Columns:
     ----------
     array : array of shape (draws, n, B)
         A stack of one matrix repeated without copying is recognised.
+
+    Attributes
+    ----------
+    factors : varprop.montecarlo.samplers.factors.Factors or None
+        Its orthonormal factors, once somebody has worked them out.
     """
 
     def __init__(self, array: Array) -> None:
         self.array = array
         self.distinct = array[:1] if array.strides[0] == 0 else array
+        self.factors: Any = None
 
     @functools.cached_property
     def squares(self) -> tuple[Array, Power]:

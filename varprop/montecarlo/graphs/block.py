@@ -1,0 +1,163 @@
+"""Blocks of draws of a graph: how many networks side by side, in which precision, within how much memory."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from varprop.montecarlo.graphs.program import GraphProgram, compile_graph
+from varprop.montecarlo.graphs.segments import held_bytes, held_numbers, segmented_bytes
+from varprop.montecarlo.graphs.walk import walk_graph
+from varprop.montecarlo.heap import keep_freed_memory
+from varprop.montecarlo.maps import weight_free
+from varprop.montecarlo.normals import Noise
+from varprop.montecarlo.samplers.records import Records, joined
+from varprop.montecarlo.samplers.reductions import NeedsDouble
+from varprop.montecarlo.statistics import NAMES, ROUNDING_DOUBLE, ROUNDING_SINGLE, Statistics
+from varprop.spec.ops import Convolution, Dense, Unembedding
+
+if TYPE_CHECKING:
+    from varprop.montecarlo.blocks import Block, Plan
+    from varprop.montecarlo.ops import Place
+
+KEPT = 1 << 29
+"""Bytes up to which one draw keeps all that the way back needs; beyond, segments are walked twice."""
+
+_GROUP = 1 << 28
+_ELEMENTS = 3 << 16
+_FEWEST = 4
+_BYTES_PER_VALUE = 8 * 12
+_DRAWN = 3e-9  # seconds for one random number
+_PASSED = 30e-9  # seconds to pass one number of a value through its op, forward and back, and the statistics
+_FLOP = 1 / 60e9
+_NODE = 3e-5  # seconds for one node of one group whatever its size
+
+
+def sample_block(plan: Plan, block: Block) -> Statistics:
+    """Draw the networks of one block and summarise them."""
+    keep_freed_memory()
+    program = compile_graph(plan.network, plan.share)
+    rng = plan.generator(block)
+    explicit = plan.sampler == "dense"
+    records: list[Records] = []
+    dtype = np.dtype(np.float64 if program.double else np.float32)
+    for draws in group_sizes(program, explicit, block.draws):
+        state = rng.bit_generator.state
+        while True:
+            try:
+                record = walk_graph(
+                    program,
+                    Noise(rng, dtype, plan.compiled),
+                    draws,
+                    explicit=explicit,
+                    keep_weights=_keeps_weights(program, explicit),
+                    again=_again(program),
+                )
+                break
+            except NeedsDouble:
+                # The same random numbers again, so that nothing is selected by what they gave.
+                rng.bit_generator.state = state
+                dtype = np.dtype(np.float64)
+        records.append(record)
+    rounding = ROUNDING_SINGLE if dtype == np.float32 or len(records) > 1 else ROUNDING_DOUBLE
+    return Statistics.of(*joined(records), rounding=rounding)
+
+
+def working_bytes(plan: Plan) -> int:
+    """Return about how many bytes one block of the plan needs while it runs, its statistics included."""
+    program = compile_graph(plan.network, plan.share)
+    explicit = plan.sampler == "dense"
+    sizes = group_sizes(program, explicit, min(plan.block_size, plan.draws))
+    # Double precision, if a group needs it, doubles what one draw holds.
+    group = 2 * max(sizes) * draw_bytes(program, explicit)
+    return group + sum(sizes) * program.depth * len(NAMES) * _BYTES_PER_VALUE
+
+
+def group_sizes(program: GraphProgram, explicit: bool, draws: int) -> list[int]:
+    """Cut `draws` into groups that are walked side by side, as equal as can be."""
+    elements = max(place.output.features * place.output.count * place.examples for place in program.places)
+    wide = max(1, _ELEMENTS // elements)
+    fits = max(1, _GROUP // draw_bytes(program, explicit))
+    size = min(max(wide, _FEWEST), fits, draws)
+    number = math.ceil(draws / size)
+    return [draws // number + (i < draws % number) for i in range(number)]
+
+
+def draw_bytes(program: GraphProgram, explicit: bool) -> int:
+    """Return roughly how many bytes one draw holds while it is walked, in single precision."""
+    examples = program.network.input.batch
+    held = held_bytes(program.graph, examples)
+    if _again(program):
+        held = segmented_bytes(program.graph, program.segments, examples)
+    sizes = _matrix_sizes(program, explicit)
+    held += sum(sizes) if _keeps_weights(program, explicit) else 2 * max(sizes, default=0)
+    widest = max(held_numbers(program.graph, node, examples) for node in program.graph.nodes)
+    return held + 4 * 6 * widest
+
+
+def _again(program: GraphProgram) -> bool:
+    return held_bytes(program.graph, program.network.input.batch) > KEPT
+
+
+def _keeps_weights(program: GraphProgram, explicit: bool) -> bool:
+    return sum(_matrix_sizes(program, explicit)) <= _GROUP
+
+
+def _matrix_sizes(program: GraphProgram, explicit: bool) -> list[int]:
+    """Return the bytes of the matrices that one draw forms."""
+    return [4 * a * b * g for a, b, g, _, free in _maps(program) if explicit or not free]
+
+
+def _maps(program: GraphProgram) -> list[tuple[int, int, int, int, bool]]:
+    """Return rows, columns, groups, what they are multiplied with, and whether they need not be formed."""
+    return [_map(program, place) for place in program.places if isinstance(place.op, _WITH_MAPS)]
+
+
+_WITH_MAPS = (Dense, Convolution, Unembedding)
+
+
+def _map(program: GraphProgram, place: Place) -> tuple[int, int, int, int, bool]:
+    op, (before,) = place.op, place.inputs
+    if isinstance(op, Unembedding):
+        table = program.places[place.table]
+        law = table.op.weight_law(*table.inputs)
+        number = place.output.count * place.examples
+        return op.vocabulary, before.features, 1, number, weight_free(law, before.features, number)
+    rows, columns, groups, number = place.output.features, before.features, 1, place.output.count
+    whole = True
+    if isinstance(op, Convolution):
+        window, groups = program.graph.window(program.graph.nodes[place.node]), op.groups
+        rows, columns = rows // groups, columns // groups
+        whole = groups == 1 and not op.transposed
+        if op.transposed:
+            rows, number = rows * window, before.count
+        else:
+            columns *= window
+    number *= place.examples
+    law = op.weight_law(*place.inputs)
+    return rows, columns, groups, number, weight_free(law, columns, number, whole=whole)
+
+
+def all_explicit(program: GraphProgram) -> str:
+    """Return why no map of a network can do without its weights, or an empty text if one can."""
+    maps = _maps(program)
+    if any(free for *_, free in maps):
+        return ""
+    return "no map has normal, Haar-orthogonal or constant weights and fewer columns of data than inputs"
+
+
+def draw_seconds(program: GraphProgram, explicit: bool) -> float:
+    """Return the predicted seconds of one draw, forward and back, on one core."""
+    examples = program.network.input.batch
+    seconds = _NODE * len(program.places)
+    for node in program.graph.nodes:
+        seconds += _PASSED * node.shape.features * node.shape.count * examples
+    for rows, columns, groups, number, free in _maps(program):
+        if free and not explicit:
+            own = _DRAWN * number * (rows + columns) + _FLOP * 7 * number**2 * (rows + columns)
+        else:
+            own = _DRAWN * rows * columns + _FLOP * 6 * number * rows * columns
+        seconds += own * groups
+    return seconds
