@@ -22,7 +22,7 @@ from scipy.signal import fftconvolve
 
 Array = NDArray[np.float64]
 
-_STEP = 0.125
+STEP = 0.125
 _WIDEST = 300.0
 """Beyond this standard deviation the loss is proportional to it, but for a share like its inverse square."""
 
@@ -74,8 +74,8 @@ def softmax_averages(classes: int, std: float) -> SoftmaxAverages:
         return SoftmaxAverages(loss * std / _WIDEST, 1.0 - rest, 0.5 * rest, -0.375 * rest, alignment)
     low = -(42.0 + np.log(classes) + 9.0 * std)
     high = max(5.0, 9.0 * std) + 4.0
-    v: Array = np.arange(int(low / _STEP), int(high / _STEP) + 1).astype(np.float64) * _STEP
-    smooth = _Smoothing(v, std)
+    v: Array = np.arange(int(low / STEP), int(high / STEP) + 1).astype(np.float64) * STEP
+    smooth = GaussianSmoothing(v, std)
     u = np.clip(smooth(_step, 0), 0.0, 1.0)
     u1, u2 = smooth(_step, 2) / 2.0, smooth(_step, 4) / 4.0
     w = smooth(_bump, 0)
@@ -87,14 +87,14 @@ def softmax_averages(classes: int, std: float) -> SoftmaxAverages:
     first = w1 * top + m * w * less * u1
     second = w2 * top + m * less * (2.0 * w1 * u1 + w * u2) + m * (m - 1) * w * least * u1**2
     pull = classes * far * top + classes * m * near**2 * less
-    total = [float(_STEP * np.sum(f)) for f in (_step(v) - u * top, w * top, first, second, pull)]
+    total = [float(STEP * np.sum(f)) for f in (_step(v) - u * top, w * top, first, second, pull)]
     loss, squares, slope, bend, power = total
     # Label and logits are independent: E (sum z p) z_y = q/K by Stein's identity.
     alignment = power + 1.0 - 2.0 / classes
     return SoftmaxAverages(loss, classes * squares, classes * slope, 0.5 * classes * bend, alignment)
 
 
-class _Smoothing:
+class GaussianSmoothing:
     """Averages E[f(v + std g) He_k(g)] on the grid `v`."""
 
     def __init__(self, v: Array, std: float) -> None:
@@ -107,14 +107,15 @@ class _Smoothing:
             self.points: Array = v[:, None] + std * nodes
         else:
             # On the grid itself: a convolution with the sampled density, exact to rounding from four steps on.
-            half = int(np.ceil(9.0 * std / _STEP))
-            self.g = np.asarray(np.arange(half, -half - 1, -1) * (_STEP / std), dtype=np.float64)
+            half = int(np.ceil(9.0 * std / STEP))
+            self.g = np.asarray(np.arange(half, -half - 1, -1) * (STEP / std), dtype=np.float64)
             density = np.exp(-0.5 * np.square(self.g))
             self.weights = np.asarray(density / density.sum(), dtype=np.float64)
-            first = round(v[0] / _STEP)
-            self.points = np.arange(first - half, first + v.size + half).astype(np.float64) * _STEP
+            first = round(v[0] / STEP)
+            self.points = np.arange(first - half, first + v.size + half).astype(np.float64) * STEP
 
     def __call__(self, f: object, degree: int) -> Array:
+        """Return E[f(v + std g) He_degree(g)]."""
         weights = self.weights * np.polynomial.hermite_e.hermeval(self.g, [0.0] * degree + [1.0])
         values = f(self.points)  # type: ignore[operator]
         if self.points.ndim == 2:
