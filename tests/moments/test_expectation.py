@@ -44,6 +44,26 @@ def test_kinks_and_jumps(log_q: float, m: float, kink: float, declare: bool) -> 
     assert abs(distance - known) < 1e-12 * known + 1e-15
 
 
+@pytest.mark.parametrize("m", [-2e-15, -8e-16, -2e-16, 3e-16, 8.881784197001252e-16, 1e-15, 3e-15])
+@pytest.mark.parametrize("edge", [-2.0, -0.5, 0.0, 0.5, 1.5, 3.0])
+def test_jumps_beside_edges_that_nearly_meet(m: float, edge: float) -> None:
+    """The grids of both scales differ by roundoff here; a jump between their edge and the nearest node is seen."""
+    for jump in (edge - 2.0**-9, edge + 2.0**-9):
+        found = expectation(lambda z, jump=jump: 1.0 + (z > jump), 1.0, m) - 1
+        assert abs(found - 0.5 * math.erfc((jump - m) / math.sqrt(2))) < 1e-12
+
+
+@pytest.mark.parametrize("name", ["tanh", "softsign", "arctan", "hardtanh"])
+@pytest.mark.parametrize("scale", [1e-15, 1.0, 1e20, 1e40, 9e49])
+@pytest.mark.parametrize("ratio", [0.0, 1e-16, 1.0, 3.7, 1e10, 1e50])
+def test_mirror_images(name: str, scale: float, ratio: float) -> None:
+    """E phi of an odd function changes its sign with the mean, to the rounding of its sums: panels are mirror images."""
+    phi, mean = vp.activation(name), min(scale * ratio, 1e100)
+    found = [expectation(phi, scale**2, m, phi.kinks) for m in (mean, -mean)]
+    size = expectation(lambda z: np.abs(phi(z)), scale**2, mean, (*phi.kinks, 0.0))
+    assert abs(found[0] + found[1]) <= 1e-15 * size
+
+
 def test_broadcasting_and_points() -> None:
     found = expectation(np.cos, [[0.0], [1.0]], [0.0, 1.0, 2.0])
     assert found.shape == (2, 3)

@@ -145,12 +145,16 @@ def _divisible(batch: _Batch, budget: Any) -> npt.NDArray[np.bool_]:
 
 
 def _torn(batch: _Batch, total: Array, s: Array, m: Array, kinks: Sequence[float]) -> npt.NDArray[np.bool_]:
-    """Find the neighbours whose polynomials do not meet where they should."""
-    joint = (batch.item[1:] == batch.item[:-1]) & (batch.high[:-1] == batch.low[1:])
-    z = m[batch.item[1:]] + s[batch.item[1:]] * batch.low[1:]
+    """Find the neighbours whose polynomials do not meet where they should.
+
+    Panels of one integral leave nothing out but slivers between edges that differ by roundoff: one is the neighbour of
+    the next. What is looked at is the same from both sides, so that mirror images have the same panels.
+    """
+    joint = batch.item[1:] == batch.item[:-1]
+    z = m[batch.item[1:]] + s[batch.item[1:]] * (0.5 * (batch.high[:-1] + batch.low[1:]))
     for k in kinks:
         joint &= np.abs(z - k) > 1e-12 * (1 + abs(k))
-    width = np.maximum(np.diff(batch.low), (batch.high - batch.low)[1:])
+    width = np.maximum((batch.high - batch.low)[:-1], (batch.high - batch.low)[1:])
     with np.errstate(invalid="ignore"):
         hidden = _GAP * width * np.abs(batch.right[:, :-1] - batch.left[:, 1:])
         seam = joint & (hidden > _SEAM * total[:, batch.item[1:]]).any(axis=0)
@@ -169,7 +173,7 @@ def _first_panels(s: Array, m: Array, kinks: Sequence[float], grid: Array) -> tu
         edges = np.clip((z - m[:, None]) / s[:, None], -reach, reach)
     edges = np.sort(np.concatenate([np.broadcast_to(g, (s.size, g.size)), edges], axis=1), axis=1)
     low, high = edges[:, :-1], edges[:, 1:]
-    keep = high - low > 1e-15 * (1 + np.abs(low))
+    keep = high - low > 1e-15 * (1 + np.maximum(np.abs(low), np.abs(high)))
     item = np.broadcast_to(np.arange(s.size)[:, None], keep.shape)
     return item[keep], low[keep], high[keep]
 
