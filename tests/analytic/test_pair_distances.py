@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import varprop as vp
+from tests.reference.close_pairs_extended import CASES, FUNCTIONS
 from varprop.analytic import predict_network
 from varprop.analytic.batch_moments import pair_averages
 from varprop.analytic.unit_law import UnitLaw, bias_mixture
@@ -16,6 +17,14 @@ from varprop.spec import Layer, Network
 with (Path(__file__).parents[1] / "reference" / "close_pairs.csv").open(newline="") as stream:
     ROWS = list(csv.DictReader(stream))
 FIRST, SECOND = np.array([0]), np.array([1])
+
+
+def test_the_table_is_what_its_generator_makes():
+    """Every function at every case, in order: a run that was cut short is no table."""
+    keys = [(row["activation"], *(float(row[key]) for key in ("q1", "q2", "eps"))) for row in ROWS]
+    assert keys == [(name, *case) for name in FUNCTIONS for case in CASES]
+
+
 POINT = bias_mixture(initializer("zeros").law(4, 4), 1.0)
 
 

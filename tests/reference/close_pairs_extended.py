@@ -5,7 +5,8 @@ normal g, h is done in 80-bit floating point by the double-exponential rule nest
 u, or v, crosses the places in `CUTS`, where the functions bend; steps are halved until two results agree to 12 digits
 (10 for eps = 1e-16, where phi(u) - phi(v) has lost that many).
 
-Run with ``python tests/reference/close_pairs_extended.py``; it takes some minutes.
+Run with ``python tests/reference/close_pairs_extended.py``; it takes a quarter of an hour on one core, and replaces the
+table when it is whole.
 """
 
 from __future__ import annotations
@@ -89,7 +90,8 @@ def converged(name, case):
 
 def main():
     path = Path(__file__).with_name("close_pairs.csv")
-    with path.open("w", newline="") as stream:
+    part = path.with_suffix(".part")
+    with part.open("w", newline="") as stream:
         out = csv.writer(stream, lineterminator="\n")
         out.writerow(["activation", "q1", "q2", "eps", "squared_difference"])
         for name in FUNCTIONS:
@@ -97,6 +99,7 @@ def main():
                 value = converged(name, case)
                 out.writerow([name, *case, np.format_float_scientific(value, 15, unique=False)])
                 stream.flush()
+    part.replace(path)
 
 
 if __name__ == "__main__":
