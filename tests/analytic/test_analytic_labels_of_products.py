@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.stats
 
 import varprop as vp
+from varprop.analytic import covariance
 
 INPUT = vp.gaussian(20, 3)
 WEIGHTS_WITH_A_MEAN = "uniform(low=0.0,high=0.2)"
@@ -35,3 +37,38 @@ def test_zero_weights_do_not_mend_what_arrives() -> None:
     """z = 0 above weights of zero is exact, but the gradient of these weights still has E h² in it."""
     layers = [vp.Layer(20, "tanh", WEIGHTS_WITH_A_MEAN)] * 3 + [vp.Layer(20, "linear", "zeros")]
     assert _orders(vp.Network(INPUT, layers))[4, "gradient_weight"] == "approximate"
+
+
+PAIRS = ("correlation", "data_variance", "dead_fraction")
+
+
+def test_pairs_are_not_better_than_the_law_of_a_unit() -> None:
+    """A Laplace bias is taken as Gaussian: so is what two inputs share from its layer on.
+
+    Second moments of its own layer add up whatever the law: moments of pairs there rest on layers below alone.
+    """
+    layers = [
+        vp.Layer(20, "relu", "he_normal", scipy.stats.laplace(scale=0.5)),
+        vp.Layer(20, "relu", "he_normal"),
+        vp.Layer(20, "relu", "he_normal"),
+    ]
+    orders = _orders(vp.Network(INPUT, layers))
+    assert {orders[1, quantity] for quantity in ("correlation", "data_variance")} == {"exact"}
+    assert orders[1, "dead_fraction"] == "approximate"
+    assert {orders[layer, quantity] for layer in (2, 3) for quantity in PAIRS} == {"approximate"}
+    orders = _orders(vp.Network(INPUT, [layers[1], layers[2], layers[0]]))
+    assert {orders[2, quantity] for quantity in ("correlation", "data_variance")} == {"exact"}
+    assert orders[3, "data_variance"] == "infinite"
+    assert {orders[3, quantity] for quantity in ("correlation", "dead_fraction")} == {"approximate"}
+
+
+def test_pairs_are_not_better_than_the_distances_below(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Averages over pairs that are in doubt, here by decree, make all that rests on them approximate."""
+    network = vp.mlp([20] * 4, "relu", "he_normal", input=INPUT)
+    assert {_orders(network)[2, quantity] for quantity in ("correlation", "data_variance")} == {"exact"}
+    for bound in ("_EXACT", "DOUBTFUL"):
+        monkeypatch.setattr(covariance, bound, -1.0)
+    orders = _orders(network)
+    assert {orders[1, quantity] for quantity in PAIRS} == {"exact"}
+    for layer in (2, 3):
+        assert {orders[layer, quantity] for quantity in PAIRS} == {"approximate"}, layer

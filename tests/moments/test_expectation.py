@@ -57,7 +57,7 @@ def test_jumps_beside_edges_that_nearly_meet(m: float, edge: float) -> None:
 @pytest.mark.parametrize("scale", [1e-15, 1.0, 1e20, 1e40, 9e49])
 @pytest.mark.parametrize("ratio", [0.0, 1e-16, 1.0, 3.7, 1e10, 1e50])
 def test_mirror_images(name: str, scale: float, ratio: float) -> None:
-    """E phi of an odd function changes its sign with the mean, to the rounding of its sums: panels are mirror images."""
+    """E phi of an odd function changes its sign with the mean, to the rounding of sums: panels are mirror images."""
     phi, mean = vp.activation(name), min(scale * ratio, 1e100)
     found = [expectation(phi, scale**2, m, phi.kinks) for m in (mean, -mean)]
     size = expectation(lambda z: np.abs(phi(z)), scale**2, mean, (*phi.kinks, 0.0))
