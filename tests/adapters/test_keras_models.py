@@ -29,7 +29,7 @@ def factory():
     return keras.Sequential([keras.layers.Input((32,)), *layers, keras.layers.Dropout(0.5), keras.layers.Dense(5)])
 
 inputs = np.random.default_rng(0).normal(size=(8, 32)).astype(np.float32)
-table = audit(factory, inputs, draws=4)
+table = audit(factory, inputs, draws=4, alpha=0.001)
 linear = table[(table.op == "linear") & (table.quantity == "preactivation_second_moment")]
 assert len(linear) == 4, table[["module", "kind", "op"]].drop_duplicates()
 assert linear.module.tolist() == ["dense", "dense_1", "dense_2", "dense_3"]
@@ -63,6 +63,7 @@ print("checked", len(table), len(drop))
 
 
 def test_keras_on_torch():
+    """No row differs: false alarms 1e-3. Four draws see gross errors alone; the script compares values by hand."""
     environment = {**os.environ, "KERAS_BACKEND": "torch"}
     found = subprocess.run(
         [sys.executable, "-c", CHECK],

@@ -24,13 +24,21 @@ WEIGHTS = WEIGHTS / WEIGHTS.sum()
 INPUTS = torch.randn(16, 128, generator=torch.Generator().manual_seed(0))
 
 
+ALPHA = 0.001
+"""False alarms of a whole table, of right theory, for each sequence of random numbers that torch may have."""
+
+
 def examined(factory, inputs=INPUTS, draws=10, **options):
-    table = audit(factory, inputs, draws=draws, **options)
+    table = audit(factory, inputs, draws=draws, alpha=ALPHA, **options)
     return table, diagnose_one(table)
 
 
 def test_default_relu_vanishes_and_he_heals():
-    """50 layers of nn.Linear's default: backward (1/6) a layer. False alarm of the whole table at most 5 %."""
+    """50 layers of nn.Linear's default: backward (1/6) a layer.
+
+    No row differs: false alarms ALPHA. Ten draws of a heavy law say little: a second moment of layer 1 or 2 that is off
+    by a half would differ, a gradient not even if it were off by 3; rates and ratios below are what sees those.
+    """
     factory = chain(50, 128)
     table, found = examined(factory)
     assert not (table["verdict"] == "differs").any()
@@ -106,7 +114,11 @@ def test_gelu_at_he_scale_shrinks_and_is_healed():
 
 
 def test_batch_normalisation_grows_by_pi_over_pi_minus_one():
-    """Yang et al. 2019: 1.493063 a layer for 64 examples (eq. 25), pi/(pi - 1) = 1.467 for many."""
+    """Yang et al. 2019: 1.493063 a layer for 64 examples (eq. 25), pi/(pi - 1) = 1.467 for many.
+
+    No row differs: false alarms ALPHA. A second moment of one layer that is off by a tenth would, or a gradient by a
+    third (predictions scaled so were caught in six of six layers).
+    """
     inputs = torch.randn(64, 192, generator=torch.Generator().manual_seed(1))
     table, found = examined(normalised(12), inputs, draws=20)
     assert found.backward.typical == pytest.approx(1.493063, rel=0.015)
@@ -128,7 +140,11 @@ def test_batch_normalisation_gets_no_weight_scale_as_advice():
 
 
 def test_residual_branches_with_and_without_scale():
-    """W2 relu(W1 x), both He: the stream doubles twice... E|x + f|² = 3 |x|² a block; with 1/sqrt(L): (1 + 2/L)^L."""
+    """W2 relu(W1 x), both He: the stream doubles twice... E|x + f|² = 3 |x|² a block; with 1/sqrt(L): (1 + 2/L)^L.
+
+    No row of the scaled one differs: false alarms ALPHA. A second moment of one node that is off by a fifth would, or a
+    gradient by a third (predictions scaled so were caught in six of six).
+    """
     inputs = torch.randn(8, 96, generator=torch.Generator().manual_seed(2))
     table, found = examined(Residual, inputs, draws=20)
     growth = table[table["quantity"] == "residual_growth"]["measured"]
