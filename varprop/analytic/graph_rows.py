@@ -108,11 +108,14 @@ def _parameter_rows(
     carried = entry[0].flat().second
     value = float(np.mean(back.square.reshape(back.square.shape[0], -1).mean(1) * carried))
     found = {"weight": value} | ({"bias": float(back.square.mean())} if bias else {})
+    order, why = worst(back.order, entry[0].order), reasons(back.why, entry[0].why)
     for own, square in found.items():
-        yield _row(node, f"gradient_{own}", square, back.order, back.why, own)
+        # A product is worth what its weaker factor is worth.
+        label = (order, why) if own == "weight" else (back.order, back.why)
+        yield _row(node, f"gradient_{own}", square, *label, own)
         if unit_head:
             # Independent cotangents: the squares of the examples' gradients add, over B² of them.
-            yield _row(node, f"gradient_{own}_batch", square / facts.examples, back.order, back.why, own)
+            yield _row(node, f"gradient_{own}_batch", square / facts.examples, *label, own)
 
 
 def _row(

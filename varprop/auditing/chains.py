@@ -49,7 +49,10 @@ def find_chain(graph: Graph) -> Chain | None:
 
 
 def network_of(chain: Chain, recording: Recording) -> Network | None:
-    """Return the spec of a chain, with the laws its weights were found to follow; None if there is no input to fix."""
+    """Return the spec of a chain, with the laws its parameters were found to follow.
+
+    None if there is no input to fix, or a parameter of no law that could be named.
+    """
     source = recording.source
     if source is None or source.array.size > _LARGEST:
         return None
@@ -59,6 +62,8 @@ def network_of(chain: Chain, recording: Recording) -> Network | None:
         spelling = active.attributes["activation"] if active is not None else "linear"
         biases = recording.laws.get((linear.index, "bias"), "zeros")
         weights = recording.laws[linear.index, "weight"]
+        if not weights or not biases:
+            return None
         layers.append(Layer(linear.shape[-1], spelling, weights, biases))
     return Network(Input(np.array(values), name="inputs"), tuple(layers), name=recording.case)
 

@@ -23,6 +23,10 @@ _ENOUGH = 200
 """Entries from which a scale is told from its neighbours in the table (relative error of E w² at most 0.1)."""
 
 
+_SIGNS = 8
+"""Entries from which equal sizes are no chance."""
+
+
 @dataclass
 class Sample:
     """Moments of every entry drawn so far of one parameter."""
@@ -67,7 +71,8 @@ def name_law(sample: Sample, fans: Fans | None, bias: bool = False) -> str:
     """Return the spelling of the law that `sample` is consistent with.
 
     A name of the table is taken where mean, scale, kurtosis and largest entry all fit it within `_REACH` standard
-    errors; else ``normal(std=…)``, ``uniform(low=…, high=…)`` or ``constant(value=…)`` with what was measured.
+    errors; else ``normal(std=…)``, ``uniform(low=…, high=…)``, ``rademacher(std=…)`` or ``constant(value=…)`` with what
+    was measured, if the kurtosis is that of such a law. Nothing is named where it is not: no theory of a law holds.
 
     Examples
     --------
@@ -114,10 +119,18 @@ def _measured(sample: Sample) -> str:
     centred = abs(mean) <= _REACH * std / math.sqrt(sample.count)
     # Where the mean is chance the mean square is the better estimate of the variance.
     std = math.sqrt(sample.square / sample.count) if centred else std
+    if centred and sample.count >= _SIGNS and sample.largest**2 <= std**2 * (1.0 + 1e-6):
+        return f"rademacher(std={std:.6g})"
     error = _REACH * math.sqrt(24.0 / sample.count)
-    if abs(sample.kurtosis + 1.2) <= min(error + 0.05, 0.6) and centred:
+    # Var of the sample kurtosis of a uniform law is 1.32/n.
+    if abs(sample.kurtosis + 1.2) <= _REACH * math.sqrt(1.32 / sample.count) + 0.01 and centred:
         bound = math.sqrt(3.0) * std
         return f"uniform(low={-bound:.6g}, high={bound:.6g})"
+    # E w⁴ = m⁴ + 6 m² s² + 3 s⁴ for a normal law, as an excess over 3 (E w²)².
+    level = sample.square / sample.count
+    expected = 0.0 if centred else -2.0 * mean**4 / level**2
+    if abs(sample.kurtosis - expected) > error + 0.05:
+        return ""
     return f"normal(std={std:.6g})" if centred else f"normal(std={std:.6g}, mean={mean:.6g})"
 
 
