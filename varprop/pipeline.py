@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,9 @@ from varprop._validation import InputError, described
 if TYPE_CHECKING:
     import pandas as pd
 
-    from varprop.montecarlo.progress import Report
+    from varprop._random import Randomness
+    from varprop.montecarlo.shown import Asked
+    from varprop.montecarlo.tables import Simulated
     from varprop.reporting.evidence import Evidence
     from varprop.spec import Network, Study
 
@@ -70,13 +72,14 @@ def simulate(
     *,
     draws: int | None = None,
     seed: int | None = None,
+    rng: Randomness = None,
     sampler: str = "auto",
     estimator: str = "auto",
     share: float | None = None,
     executor: int | str | Executor | None = None,
     store: str | os.PathLike[str] | None = None,
     resume: bool = True,
-    progress: Callable[[Report], None] | None = None,
+    progress: Asked = None,
     memory: int = 2**30,
     histogram: bool = True,
     compiled: bool = False,
@@ -88,7 +91,11 @@ def simulate(
     subject : Network, sequence of Network, or Study
     draws, seed : int, optional
         The study's, or 200 draws and seed 0.
-    sampler, estimator, share, executor, store, resume, progress, memory, histogram, compiled
+    rng : int, SeedSequence or Generator, optional
+        Instead of a seed; a Generator draws one.
+    progress : bool or callable, optional
+        True for a line on standard error (in a notebook, below the cell); see `varprop.montecarlo.shown.shown`.
+    sampler, estimator, share, executor, store, resume, memory, histogram, compiled
         See `varprop.montecarlo.simulate_network`.
 
     Returns
@@ -109,23 +116,26 @@ def simulate(
     >>> sorted(table.layer.unique().tolist())
     [1, 2]
     """
+    from varprop._random import chosen_seed
+    from varprop.montecarlo.shown import shown
     from varprop.montecarlo.simulation import simulate_networks
 
-    return simulate_networks(
-        as_study(subject),
-        draws=draws,
-        seed=seed,
-        sampler=sampler,
-        estimator=estimator,
-        share=share,
-        executor=executor,
-        store=store,
-        resume=resume,
-        progress=progress,
-        memory=memory,
-        histogram=histogram,
-        compiled=compiled,
-    )
+    with shown(progress) as told:
+        return simulate_networks(
+            as_study(subject),
+            draws=draws,
+            seed=chosen_seed(seed, rng),
+            sampler=sampler,
+            estimator=estimator,
+            share=share,
+            executor=executor,
+            store=store,
+            resume=resume,
+            progress=told,
+            memory=memory,
+            histogram=histogram,
+            compiled=compiled,
+        )
 
 
 def compare(
@@ -169,7 +179,12 @@ def examine(
     subject: Subject | None = None,
     *,
     order: str = "best",
-    progress: Callable[[Report], None] | None = None,
+    draws: int | str | None = None,
+    budget: int | None = None,
+    seconds: float | None = None,
+    seed: int | None = None,
+    rng: Randomness = None,
+    progress: Asked = None,
     **simulation: Any,
 ) -> Evidence:
     """Predict, simulate and compare; return the study with its tables and all that a table cannot hold.
@@ -180,8 +195,17 @@ def examine(
         The default study otherwise.
     order : str
         As in `predict`.
-    progress, **simulation
-        As in `simulate`; `draws` and `seed` replace the study's.
+    draws : int or "auto", optional
+        Networks drawn per case; the study's if not given, "auto" where it says nothing. With "auto" the comparison
+        looks at 50, 100, 200, ... draws of the cases that still have rows which more draws would settle.
+    budget : int, optional
+        With ``draws="auto"``: draws after which a case stops, rounded down to 50 · 2^k. Otherwise about a second's
+        work by prediction, between 200 and 12,800, which depends on the network alone.
+    seconds : float, optional
+        With ``draws="auto"``: no look begins after so many. The result then depends on the machine; the settings of
+        the evidence record it.
+    seed, rng, progress, **simulation
+        As in `simulate`; the seed replaces the study's.
 
     Returns
     -------
@@ -199,23 +223,44 @@ def examine(
     >>> found = vp.examine(vp.mlp([30, 10], "tanh", "lecun_normal", input=vp.digits(8)), draws=20)
     >>> [(h.layer, int(h.counts.sum())) for h in found.histograms]
     [(1, 4800), (2, 1600)]
+    >>> found = vp.examine(vp.mlp([30, 10], "tanh", "lecun_normal"))
+    >>> sorted(found.simulated.n_draws.unique().tolist()) != [200], set(found.compared.verdict)
+    (True, {'agrees'})
     """
     from dataclasses import replace
 
+    from varprop._random import chosen_seed
+    from varprop.montecarlo.shown import shown
     from varprop.montecarlo.simulation import measure_networks
     from varprop.reporting.evidence import Evidence
     from varprop.spec import default_study
 
     study = default_study() if subject is None else as_study(subject)
-    asked = {key: simulation.pop(key, None) for key in ("draws", "seed")}
+    asked: dict[str, Any] = {"draws": draws, "seed": chosen_seed(seed, rng)}
     study = replace(study, **{key: value for key, value in asked.items() if value is not None})
+    limits: dict[str, Any] = {
+        key: value for key, value in (("budget", budget), ("seconds", seconds)) if value is not None
+    }
+    if limits and study.draws != "auto":
+        name = next(iter(limits))
+        raise InputError(name, limits[name], f"draws='auto' with it; here draws is {study.draws}")
     clock = [time.perf_counter()]
     predicted = predict(study, order=order)
     clock.append(time.perf_counter())
-    measured = measure_networks(study, progress=progress, **{**_SETTINGS, **simulation})
+    with shown(progress) as told:
+        if study.draws == "auto":
+            measured, compared = _until_settled(
+                study, predicted, progress=told, **limits, **{**_SETTINGS, **simulation}
+            )
+            clock.append(time.perf_counter())
+        else:
+            measured = measure_networks(study, progress=told, **{**_SETTINGS, **simulation})
+            clock.append(time.perf_counter())
+            compared = compare(predicted, measured.table, margin=study.margin, alpha=study.alpha)
     clock.append(time.perf_counter())
-    compared = compare(predicted, measured.table, margin=study.margin, alpha=study.alpha)
-    clock.append(time.perf_counter())
+    stopped = {
+        case: facts["stopped"] for case, facts in measured.table.attrs["cases"].items() if "stopped" in facts
+    }
     steps = ("theory", "simulation", "comparison")
     settings = {key: simulation.get(key, default) for key, default in _SETTINGS.items()}
     return Evidence.of(
@@ -225,11 +270,38 @@ def examine(
         compared,
         histograms=measured.histograms,
         seconds={step: b - a for step, a, b in zip(steps, clock, clock[1:], strict=False)},
-        settings={"order": order, **settings},
+        settings={"order": order, **settings, **limits, **({"stopped": stopped} if stopped else {})},
     )
 
 
+def _until_settled(
+    study: Study,
+    predicted: pd.DataFrame,
+    *,
+    budget: int | None = None,
+    seconds: float | None = None,
+    **simulation: Any,
+) -> tuple[Simulated, pd.DataFrame]:
+    """Draw and compare by looks, until no row is left that the budget would settle."""
+    from varprop.comparison.looks import Looks
+    from varprop.montecarlo.looks import plans_with_looks, simulate_looks
+    from varprop.montecarlo.tables import join_cases
+
+    run = {key: simulation.pop(key) for key in _OF_THE_RUN if key in simulation}
+    plans = plans_with_looks(study, budget, **simulation)
+    budgets = {plan.network.case: plan.draws for plan in plans}
+    looks = Looks(predicted, margin=study.margin, alpha=study.alpha)
+
+    def judge(cases: Sequence[Simulated]) -> list[int]:
+        waiting = looks.look(join_cases(cases).table, budgets)
+        return [waiting[case.table["case"].iloc[0]] for case in cases]
+
+    cases = simulate_looks(plans, judge, seconds=seconds, **run)
+    return join_cases(cases), looks.compared
+
+
 _SETTINGS = {"sampler": "auto", "estimator": "auto"}
+_OF_THE_RUN = ("executor", "store", "resume", "progress", "memory")
 
 
 def report(
@@ -238,7 +310,7 @@ def report(
     *,
     force: bool = False,
     order: str = "best",
-    progress: Callable[[Report], None] | None = None,
+    progress: Asked = None,
     **simulation: Any,
 ) -> Path:
     """Predict, simulate, compare and write a report: a page, figures and tables in one folder.
@@ -253,7 +325,7 @@ def report(
         Whether a former report there is replaced; folders that hold anything else, or a file of a report that
         has been edited, never are.
     order, progress, **simulation
-        As in `predict` and `simulate`; `draws` and `seed` replace the study's.
+        As in `examine`.
 
     Returns
     -------

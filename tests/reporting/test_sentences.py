@@ -187,6 +187,7 @@ def test_an_unknown_reason_is_passed_on() -> None:
     [
         ([], 0, ""),
         ([], 3, ""),
+        ([1e22], 0, ""),
         ([350.0], 0, "350 draws settle all of these rows: --draws 350"),
         ([351.0] * 60 + [1920.0], 3, "360 draws settle 97 % of these rows, 2,000 all but 3: --draws 2000"),
         # Two rows that ask for a million draws do not set the number.

@@ -36,7 +36,6 @@ _NETWORK: tuple[tuple[str, dict[str, Any]], ...] = (
 )
 
 _SIMULATION: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("--draws", {"type": int, "help": "Networks drawn per case.  [default: the study's, or 200]"}),
     ("--seed", {"type": int, "help": "The same seed gives the same table.  [default: the study's, or 0]"}),
     ("--sampler", {"help": "auto, dense, conditional or chain.  [default: auto]"}),
     ("--estimator", {"help": "auto, plain or control (sharper, where it holds).  [default: auto]"}),
@@ -88,9 +87,38 @@ def _permit_code(context: click.Context, _: click.Parameter, given: bool) -> Non
         context.with_resource(working_folder_on_path())
 
 
+_DRAWS = ("--draws", {"type": int, "help": "Networks drawn per case.  [default: the study's, or 200]"})
+
+_LOOKS: tuple[tuple[str, dict[str, Any]], ...] = (
+    (
+        "--draws",
+        {
+            "help": "Networks drawn per case; auto: 50, 100, 200, … for cases with rows that more draws would settle.  "
+            "[default: the study's, or auto]"
+        },
+    ),
+    ("--budget", {"type": int, "help": "With auto: most draws of a case.  [default: about a second's work]"}),
+    (
+        "--seconds",
+        {"type": float, "help": "With auto: begin no look after this time.  [default: no such limit]"},
+    ),
+)
+
+
 def simulation_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of a simulation, and hand on those given as ``simulation``."""
-    names = [flag.removeprefix("--").split("/")[0].replace("-", "_") for flag, _ in _SIMULATION]
+    return _simulation(function, (_DRAWS, *_SIMULATION))
+
+
+def comparison_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of a simulation that a comparison may go on with, and hand on those given as ``simulation``."""
+    return _simulation(function, (*_LOOKS, *_SIMULATION))
+
+
+def _simulation(
+    function: Callable[..., Any], options: tuple[tuple[str, dict[str, Any]], ...]
+) -> Callable[..., Any]:
+    names = [flag.removeprefix("--").split("/")[0].replace("-", "_") for flag, _ in options]
 
     def gathered(**rest: Any) -> Any:
         made = {name: rest.pop(name) for name in names}
@@ -99,7 +127,7 @@ def simulation_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
     gathered.__doc__, gathered.__name__ = function.__doc__, function.__name__
     gathered.__click_params__ = list(getattr(function, "__click_params__", []))  # type: ignore[attr-defined]
-    return _with_options(gathered, _SIMULATION)
+    return _with_options(gathered, options)
 
 
 def _checked_simulation(chosen: dict[str, Any]) -> dict[str, Any]:
@@ -109,6 +137,9 @@ def _checked_simulation(chosen: dict[str, Any]) -> dict[str, Any]:
         raise InputError("scheduler", chosen["scheduler"], "either --workers or --scheduler, not both")
     if "resume" in chosen and "store" not in chosen:
         raise InputError("resume", chosen["resume"], "--store FILE with it")
+    if isinstance(chosen.get("draws"), str):
+        text = chosen["draws"].strip()
+        chosen["draws"] = int(text) if re.fullmatch(r"-?\d{1,18}", text, re.ASCII) else text
     if "memory" in chosen:
         chosen["memory"] = _bytes(chosen["memory"])
     return {"executor" if name in places else name: value for name, value in chosen.items()}

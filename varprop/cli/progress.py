@@ -20,7 +20,7 @@ def terminal_progress() -> Iterator[Callable[[Report], None] | None]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
 
-    from varprop.plots.labels import short
+    from varprop.montecarlo.shown import words
 
     columns = (
         BarColumn(),
@@ -31,7 +31,6 @@ def terminal_progress() -> Iterator[Callable[[Report], None] | None]:
         task = bar.add_task("", total=1.0)
 
         def update(state: Report) -> None:
-            left = "" if state.remaining is None else f"{state.remaining:.0f} s left, "
-            bar.update(task, completed=state.fraction, description=f"{left}{short(state.case)}")
+            bar.update(task, completed=state.fraction, description=words(state))
 
         yield update

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from varprop.cli.commands import CONTEXT, debug_option
-from varprop.cli.options import chosen_study, format_option, network_options, simulation_options
+from varprop.cli.options import (
+    chosen_study,
+    comparison_options,
+    format_option,
+    network_options,
+    simulation_options,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +37,7 @@ _QUANTITY = click.option(
 )
 @_STRICT
 @_ORDER
-@simulation_options
+@comparison_options
 @debug_option
 def report_command(
     study: str | None,
@@ -104,7 +110,7 @@ def simulate_command(
 @click.command("compare", context_settings=CONTEXT)
 @network_options
 @_ORDER
-@simulation_options
+@comparison_options
 @click.option("--margin", type=float, help="Relative difference that does not matter.  [default: 0.02]")
 @click.option("--alpha", type=float, help="Family-wise error rate.  [default: 0.05]")
 @_STRICT

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,8 +22,27 @@ SMALLEST = 1e-290
 """Below this a float64 loses digits, and its standard error too."""
 
 
+@dataclass(frozen=True)
+class Family:
+    """The tests of a whole table, of which some rows are judged.
+
+    Attributes
+    ----------
+    tests, cases : int
+        Number of statements that are tested, and of networks.
+    """
+
+    tests: int
+    cases: int
+
+
 def compare_frames(
-    predicted: pd.DataFrame, simulated: pd.DataFrame, *, margin: float = 0.02, alpha: float = 0.05
+    predicted: pd.DataFrame,
+    simulated: pd.DataFrame,
+    *,
+    margin: float = 0.02,
+    alpha: float = 0.05,
+    family: Family | None = None,
 ) -> pd.DataFrame:
     """Judge each prediction by its measurement.
 
@@ -36,6 +56,8 @@ def compare_frames(
         to the root second moment for means, to 0.5 for fractions and correlations (2 % is 0.01).
     alpha : float
         Probability, at most, of any false *differs* in the whole table; and that a row's interval misses.
+    family : Family, optional
+        Of what the tables are a part; they are the whole if it is not given.
 
     Returns
     -------
@@ -98,12 +120,13 @@ def compare_frames(
         rounding=scales.rounding(pairs, unit),
         chance=(pairs.kind == "fraction") & (pairs.predicted > 0.0) & (pairs.predicted < 1.0),
         heavy=scales.heavy(pairs),
-        innovation=pairs.innovation_p * max(len(set(pairs.description["case"])), 1),
+        innovation=pairs.innovation_p
+        * (len(set(pairs.description["case"])) if family is None else family.cases),
         blocked=_blocked(pairs),
         spent=0.5**pairs.look,
         first=first_of_each(pairs),
     )
-    verdicts = judge(rows, alpha)
+    verdicts = judge(rows, alpha, 0 if family is None else family.tests)
     columns = {
         **pairs.description,
         "predicted": pairs.predicted,

@@ -66,7 +66,7 @@ def draws_to_settle(compared: pd.DataFrame, draws: Sequence[int] | None = None) 
         steps = [100 * 2**k for k in range(_LEVELS)]
         asked = [n for n in steps if n < 2 * most] or steps[:1]
     elif isinstance(draws, list | tuple):
-        asked = [check_integer(f"draws[{i}]", n, minimum=1) for i, n in enumerate(draws)]
+        asked = [check_integer(f"draws[{i}]", n, minimum=1, maximum=10**18) for i, n in enumerate(draws)]
     else:
         raise InputError("draws", described(type(draws).__name__), "a list of whole numbers")
     settled = [int((needed <= n).sum()) for n in asked]

@@ -81,8 +81,11 @@ class Verdicts:
     draws_needed: Array
 
 
-def judge(rows: Rows, alpha: float) -> Verdicts:
-    """Apply the rule of `varprop.comparison.compare_frames` to rows that have a prediction or are blocked."""
+def judge(rows: Rows, alpha: float, family: int = 0) -> Verdicts:
+    """Apply the rule of `varprop.comparison.compare_frames` to rows that have a prediction or are blocked.
+
+    `family` is the number of tests where that is more than those of the rows.
+    """
     open_rows = rows.blocked == ""
     means, draws = rows.measured, np.maximum(rows.measured.draws, 1.0)
     # Whether draws differ is seen in their spread; a small error alone may come from many draws.
@@ -107,7 +110,7 @@ def judge(rows: Rows, alpha: float) -> Verdicts:
     p[twice] = np.minimum(2.0 * p[twice], 1.0)
     itself = np.arange(len(z))
     first = np.where(p[rows.first] == p, rows.first, itself)
-    tests = int((random & (first == itself)).sum())
+    tests = max(int((random & (first == itself)).sum()), family)
     adjusted = holm(np.where(first == itself, np.minimum(p / rows.spent, 1.0), np.nan), tests)[first]
     down, up = (np.full(len(z), np.nan) for _ in range(2))
     usable = open_rows & ~heavy

@@ -44,17 +44,40 @@ class Block:
     draws: int
 
 
-def count_blocks(draws: int, block_size: int) -> int:
+def count_blocks(draws: int, block_size: int, first_look: int = 0) -> int:
     """Return into how many blocks the draws of a plan are split."""
+    return sum(_count(part, block_size) for part in _stretches(draws, first_look))
+
+
+def split(draws: int, block_size: int, first_look: int = 0) -> Iterator[Block]:
+    """Yield the blocks of a plan in their order.
+
+    Only the last has another size; where the run may stop at `first_look` draws, and at every doubling of them, so
+    has the last before each stop, and the blocks of a longer run begin with those of a shorter one.
+
+    Examples
+    --------
+    >>> [block.draws for block in split(200, 64, first_look=50)]
+    [50, 50, 64, 36]
+    """
+    index = 0
+    for part in _stretches(draws, first_look):
+        last = _count(part, block_size) - 1
+        for number in range(last + 1):
+            yield Block(index + number, block_size if number < last else part - last * block_size)
+        index += last + 1
+
+
+def _count(draws: int, block_size: int) -> int:
     return max(1, 1 + (draws - SMALLEST_BLOCK) // block_size)
 
 
-def split(draws: int, block_size: int) -> Iterator[Block]:
-    """Yield the blocks of a plan in their order; only the last has another size."""
-    last = count_blocks(draws, block_size) - 1
-    for index in range(last):
-        yield Block(index, block_size)
-    yield Block(last, draws - last * block_size)
+def _stretches(draws: int, first_look: int) -> Iterator[int]:
+    """Yield the draws between two stops."""
+    done, stop = 0, first_look or draws
+    while done < draws:
+        yield min(stop, draws) - done
+        done, stop = stop, 2 * stop
 
 
 @dataclass(frozen=True)
@@ -84,6 +107,8 @@ class Plan:
         Whether per-layer histograms of the pre-activations come along.
     compiled : bool
         Whether the optional compiled kernels are used; they have the same law, not the same bits.
+    first_look : int
+        Where the run may stop before `draws`, and then at every doubling of it; 0 if the number of draws is fixed.
     """
 
     network: Network
@@ -96,14 +121,19 @@ class Plan:
     share: float
     histogram: bool
     compiled: bool = False
+    first_look: int = 0
 
     def __len__(self) -> int:
         """Return the number of blocks."""
-        return count_blocks(self.draws, self.block_size)
+        return self.blocks_until(self.draws)
 
     def blocks(self) -> Iterator[Block]:
         """Yield the blocks in the order of reduction."""
-        return split(self.draws, self.block_size)
+        return split(self.draws, self.block_size, self.first_look)
+
+    def blocks_until(self, draws: int) -> int:
+        """Return how many of the blocks the first `draws` draws are; a number at which the run may stop, or 0."""
+        return count_blocks(draws, self.block_size, self.first_look) if draws else 0
 
     def generator(self, block: Block) -> np.random.Generator:
         """Return a fresh generator at the start of the block's own stream."""
@@ -116,6 +146,8 @@ class Plan:
         """
         fields = dataclasses.fields(self)
         facts = {f.name: getattr(self, f.name) for f in fields if f.name not in ("network", "draws")}
+        if not self.first_look:
+            del facts["first_look"]  # stores of runs that know no looks stay what they are
         return {"format": FORMAT, "network": self.network.digest(), **facts}
 
     def digest(self) -> str:

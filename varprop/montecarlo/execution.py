@@ -7,6 +7,7 @@ waiting for an earlier one, so memory does not grow with the number of draws.
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -73,6 +74,15 @@ def measured_block(sent: Plan | Parcel, block: Block, attempt: int) -> Result:
         raise
 
 
+@dataclass(frozen=True)
+class Stretch:
+    """Blocks ``start`` to ``end - 1`` of a plan, and the merged statistics of those before them."""
+
+    start: int
+    end: int
+    before: Statistics | None = None
+
+
 @dataclass
 class _Job:
     case: int
@@ -88,6 +98,7 @@ def execute(
     *,
     store: BlockStore | None = None,
     progress: Progress | None = None,
+    stretches: Sequence[Stretch] | None = None,
 ) -> Iterator[tuple[int, Statistics]]:
     """Yield ``(position, statistics)`` of every plan, in order, each as soon as its last block is merged.
 
@@ -101,6 +112,8 @@ def execute(
         Finished blocks are read from it and written to it.
     progress : Progress, optional
         Is told of every finished block.
+    stretches : sequence of Stretch, optional
+        Which blocks of each plan, and what they are added to; all, and nothing, if not given.
 
     Raises
     ------
@@ -111,14 +124,16 @@ def execute(
     InputError
         If a block raises one, or the plan cannot be sent to other processes.
     """
-    run = _Run(plans, executor, store, progress)
+    parts = [Stretch(0, len(plan)) for plan in plans] if stretches is None else stretches
+    run = _Run(plans, executor, store, progress, parts)
     try:
         total: Statistics | None = None
         for job, statistics in run.in_order():
-            total = statistics if total is None else total.merge(statistics)
-            if job.block.index == len(plans[job.case]) - 1:
+            part = parts[job.case]
+            before = part.before if job.block.index == part.start else total
+            total = statistics if before is None else before.merge(statistics)
+            if job.block.index == part.end - 1:
                 yield job.case, total
-                total = None
     finally:
         run.cancel()
 
@@ -132,11 +147,13 @@ class _Run:
         executor: Executor,
         store: BlockStore | None,
         progress: Progress | None,
+        stretches: Sequence[Stretch],
     ) -> None:
         self.plans = plans
         self.executor = executor
         self.store = store
         self.progress = progress
+        self.stretches = stretches
         self.window = window_of(executor)
         self.sent: Sequence[Plan | Parcel] = plans
         self.jobs: deque[_Job] = deque()
@@ -144,7 +161,8 @@ class _Run:
     def in_order(self) -> Iterator[tuple[_Job, Statistics]]:
         self.sent = sendable(self.plans, self.executor)
         for case, plan in enumerate(self.plans):
-            for block in plan.blocks():
+            stretch = self.stretches[case]
+            for block in itertools.islice(plan.blocks(), stretch.start, stretch.end):
                 self._start(_Job(case, block))
                 while len(self.jobs) >= self.window:
                     yield from self._advance()

@@ -29,6 +29,7 @@ def make_plan(
     histogram: bool = True,
     block_size: int | None = None,
     compiled: bool = False,
+    first_look: int = 0,
 ) -> Plan:
     """Make every choice that a simulation of `network` leaves open; see `simulate_network`."""
     from varprop.activations import DEFAULT_SHARE
@@ -55,4 +56,5 @@ def make_plan(
         # Histograms are of layers; nobody has placed bins for the sites of other graphs.
         histogram=bool(histogram) and network.is_chain,
         compiled=bool(compiled),
+        first_look=first_look,
     )

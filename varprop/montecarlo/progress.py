@@ -25,7 +25,13 @@ class Report:
     elapsed : float
         Seconds since the run began.
     remaining : float or None
-        Estimated seconds to go; None until a block has been measured.
+        Estimated seconds to go; None until a block has been measured. With looks: until the next one.
+    look : int
+        Which look the blocks are for; 0 if the number of draws is fixed.
+    open_rows : int or None
+        Rows that the look before has left open; None before the first, and without looks.
+    longest : float or None
+        Estimated seconds if every open case had to use up its budget; None where `remaining` says it all.
     """
 
     case: str
@@ -34,6 +40,35 @@ class Report:
     fraction: float
     elapsed: float
     remaining: float | None
+    look: int = 0
+    open_rows: int | None = None
+    longest: float | None = None
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a look draws of each plan, and what may have to follow it.
+
+    Attributes
+    ----------
+    look : int
+        From 1.
+    draws, later : sequence of int
+        Draws of each plan now, and those that its budget has left after that.
+    blocks : int
+        Blocks of all plans now.
+    open_rows : int or None
+        Rows that the look before has left open.
+    begun : float
+        When the run began, by the clock of `Progress`.
+    """
+
+    look: int
+    draws: Sequence[int]
+    later: Sequence[int]
+    blocks: int
+    open_rows: int | None
+    begun: float
 
 
 class Progress:
@@ -52,6 +87,8 @@ class Progress:
         Called with a `Report` after every block, in the caller's thread.
     clock : callable
         Seconds, monotonic.
+    stretch : Expected, optional
+        What is run now, if that is not the whole of every plan.
     """
 
     def __init__(
@@ -59,11 +96,16 @@ class Progress:
         plans: Sequence[Plan],
         report: Callable[[Report], None],
         clock: Callable[[], float] = time.monotonic,
+        stretch: Expected | None = None,
     ) -> None:
         self._labels = [plan.network.case for plan in plans]
         self._predicted = [draw_seconds(plan.network, plan.sampler) for plan in plans]
-        self._left = [plan.draws for plan in plans]
-        self._total = sum(len(plan) for plan in plans)
+        self._stretch = stretch
+        self._left = [plan.draws for plan in plans] if stretch is None else list(stretch.draws)
+        self._total = sum(len(plan) for plan in plans) if stretch is None else stretch.blocks
+        self._later = 0.0  # predicted seconds that may have to follow
+        if stretch is not None:
+            self._later = sum(p * d for p, d in zip(self._predicted, stretch.later, strict=True))
         self._work = self._work_left = sum(
             p * d for p, d in zip(self._predicted, self._left, strict=True)
         )  # predicted seconds
@@ -72,7 +114,7 @@ class Progress:
         self._blocks = 0
         self._report = report
         self._clock = clock
-        self._start = clock()
+        self._start = clock() if stretch is None else stretch.begun
         self._first: float | None = None  # when the first measured block began
 
     def finished(self, case: int, block: Block, seconds: float | None) -> None:
@@ -91,6 +133,8 @@ class Progress:
         if not self._left[case]:
             self._begun.pop(case, None)
         last = self._blocks == self._total
+        remaining = 0.0 if last else self._remaining(now)
+        look = self._stretch
         self._report(
             Report(
                 case=self._labels[case],
@@ -98,9 +142,17 @@ class Progress:
                 total=self._total,
                 fraction=1.0 if last else 1.0 - self._work_left / self._work,
                 elapsed=now - self._start,
-                remaining=0.0 if last else self._remaining(now),
+                remaining=remaining,
+                look=0 if look is None else look.look,
+                open_rows=None if look is None else look.open_rows,
+                longest=None if look is None else self._longest(now, remaining),
             )
         )
+
+    def _longest(self, now: float, remaining: float | None) -> float | None:
+        if remaining is None or self._first is None or self._foreseen <= 0:
+            return None
+        return remaining + self._later * (now - self._first) / self._foreseen
 
     def _remaining(self, now: float) -> float | None:
         if self._first is None or self._busy <= 0:

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from varprop.spec import Network, Study
 
 
+DRAWS = 200
+"""Networks drawn per case where nobody states a number."""
+
+
 def simulate_network(
     network: Network,
     *,
@@ -151,28 +155,47 @@ def measure_networks(
     Simulated
         One table with the cases' rows below one another, and their histograms.
     """
-    listed: Sequence[Network] = networks if isinstance(networks, Sequence) else networks.networks
-    plans = [
-        make_plan(
-            network,
-            draws=getattr(networks, "draws", 200) if draws is None else draws,
-            seed=getattr(networks, "seed", 0) if seed is None else seed,
-            case=position,
-            sampler=sampler,
-            estimator=estimator,
-            share=getattr(networks, "saturation_share", None) if share is None else share,
-            histogram=histogram,
-            block_size=block_size,
-            compiled=compiled,
-        )
-        for position, network in enumerate(listed)
-    ]
-    if not plans:
-        raise InputError("networks", listed, "at least one network")
+    plans = make_plans(
+        networks,
+        draws=draws,
+        seed=seed,
+        sampler=sampler,
+        estimator=estimator,
+        share=share,
+        histogram=histogram,
+        block_size=block_size,
+        compiled=compiled,
+    )
     cases = simulate_plans(
         plans, executor=executor, store=store, resume=resume, progress=progress, memory=memory
     )
     return join_cases(cases)
+
+
+def make_plans(
+    networks: Sequence[Network] | Study,
+    *,
+    draws: int | None = None,
+    seed: int | None = None,
+    share: float | None = None,
+    **choices: Any,
+) -> list[Plan]:
+    """Return the plan of every network, numbered by position; a study gives what is not given here."""
+    listed: Sequence[Network] = networks if isinstance(networks, Sequence) else networks.networks
+    if not listed:
+        raise InputError("networks", listed, "at least one network")
+    stated = getattr(networks, "draws", DRAWS)
+    return [
+        make_plan(
+            network,
+            draws=(DRAWS if stated == "auto" else stated) if draws is None else draws,
+            seed=getattr(networks, "seed", 0) if seed is None else seed,
+            case=position,
+            share=getattr(networks, "saturation_share", None) if share is None else share,
+            **choices,
+        )
+        for position, network in enumerate(listed)
+    ]
 
 
 def simulate_plans(
@@ -191,7 +214,7 @@ def simulate_plans(
     cases: list[Simulated] = []
     with open_executor(executor) as pool:
         check_memory(plans, check_integer("memory", memory, minimum=1), count_threads(pool), window_of(pool))
-        with _open_store(store, plans, resume) as kept:
+        with optional_store(store, plans, resume) as kept:
             meter = None if progress is None else Progress(plans, progress)
             for position, statistics in execute(plans, pool, store=kept, progress=meter):
                 plan = plans[position]
@@ -205,9 +228,10 @@ def simulate_plans(
     return cases
 
 
-def _open_store(
+def optional_store(
     path: str | os.PathLike[str] | None, plans: Sequence[Plan], resume: bool
 ) -> contextlib.AbstractContextManager[BlockStore | None]:
+    """Return the store at `path` to be entered, or nothing where there is no path."""
     if path is None:
         return contextlib.nullcontext()
     from varprop.montecarlo.store import BlockStore

@@ -170,7 +170,10 @@ class BlockStore:
             self._fold()
 
     def put_result(self, plan: Plan, case: Simulated) -> None:
-        """Keep the finished table and histograms of a case, in place of older ones."""
+        """Keep the finished table and histograms of a case, in place of older ones.
+
+        The case may have stopped before the plan's last draw; its table says where.
+        """
         position = self._positions[id(plan)]
         rows = case.table.loc[:, list(SIMULATED_COLUMNS)].astype(object).to_numpy().tolist()
         marks = ", ".join("?" * (1 + len(SIMULATED_COLUMNS)))
@@ -180,7 +183,7 @@ class BlockStore:
             connection.executemany(f"INSERT INTO results VALUES ({marks})", [[position, *r] for r in rows])
             connection.execute(
                 "UPDATE cases SET attributes = ?, histograms = ?, draws = ? WHERE position = ?",
-                (attributes, histograms, plan.draws, position),
+                (attributes, histograms, case.table.attrs["draws"], position),
             )
             seal_case(connection, position)
             seal(connection)

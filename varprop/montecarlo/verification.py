@@ -79,7 +79,8 @@ def _tables(connection: sqlite3.Connection) -> Iterator[str]:
         "SELECT position, label, draws, facts, attributes FROM cases WHERE attributes IS NOT NULL"
     ).fetchall():
         sound = sound_blocks(connection, position, facts)
-        plan = list(split(draws, json.loads(facts)["block_size"]))
+        made = json.loads(facts)
+        plan = list(split(draws, made["block_size"], made.get("first_look", 0)))
         missing = [block.index for block in plan if (block.index, block.draws) not in sound]
         name = f"case {position + 1} ({label})"
         if missing:

@@ -51,6 +51,12 @@ class Evidence:
     histograms: tuple[Histogram, ...] = ()
 
     @cached_property
+    def drawn(self) -> tuple[int, int]:
+        """The least and the greatest number of networks that were drawn of a case."""
+        draws = self.simulated.groupby("case", sort=False)["n_draws"].max()
+        return int(draws.min()), int(draws.max())
+
+    @cached_property
     def diagnosis(self) -> pd.DataFrame:
         """The verdict on every case as `varprop.diagnose` returns it, of what was measured or else predicted."""
         from varprop.diagnosis import diagnose

@@ -52,6 +52,18 @@ def percent(fraction: float) -> str:
     return f"{share:.0f} %" if share >= 10 else f"{share:.2g} %"
 
 
+def spelled_range(bounds: tuple[int, int], noun: str) -> str:
+    """Return a count, or the least and the greatest one, with the noun.
+
+    Examples
+    --------
+    >>> spelled_range((200, 200), "time"), spelled_range((50, 1600), "draw")
+    ('200 times', '50 to 1,600 draws')
+    """
+    low, high = bounds
+    return counted(high, noun) if low == high else f"{low:,} to {counted(high, noun)}"
+
+
 def counted(count: int, noun: str) -> str:
     """Return the count with its noun, in the plural where it belongs.
 

@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from varprop._validation import InputError
-from varprop.reporting.numerals import counted
+from varprop.reporting.numerals import spelled_range
 
 if TYPE_CHECKING:
     from varprop.reporting.evidence import Evidence
@@ -37,6 +37,7 @@ def provenance(evidence: Evidence) -> dict[str, Any]:
         "digest": _digest(study),
         "seed": study.seed,
         "draws": study.draws,
+        "drawn": list(evidence.drawn),
         "alpha": study.alpha,
         "margin": study.margin,
         "saturation_share": study.saturation_share,
@@ -56,7 +57,10 @@ def colophon(facts: dict[str, Any]) -> list[tuple[str, str]]:
     packages = ", ".join(f"{name} {number}" for name, number in facts["packages"].items())
     return [
         ("varprop", facts["varprop"]),
-        ("draws and seed", f"{counted(facts['draws'], 'draw')} of each network, seed {facts['seed']}"),
+        (
+            "draws and seed",
+            f"{spelled_range(tuple(facts['drawn']), 'draw')} of each network, seed {facts['seed']}",
+        ),
         ("digest of the study", facts["digest"]),
         ("Python", f"{facts['python']} on {facts['platform']}"),
         ("packages", packages),

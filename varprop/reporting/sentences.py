@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from varprop.diagnosis import Diagnosis
 
 _COLUMNS = ("case", "layer", "quantity", "value", "log_value", "reason")
+MOST_DRAWS = 10**9
 _MOST, _FAR, _FEW = 0.97, 30, 20
 _DOES = {"healthy": "keeps its size", "vanishing": "vanishes", "exploding": "explodes"}
 _REASONS = {
@@ -113,6 +114,7 @@ def draws_words(compared: pd.DataFrame, command: str) -> str:
 
     open_rows = compared[compared["verdict"] == "undecided"]
     needed = np.unique(open_rows["draws_needed"].dropna())
+    needed = needed[needed <= MOST_DRAWS]  # nobody can ask for more
     if not len(needed):
         return ""
     steps = draws_to_settle(compared, [_rounded_up(n) for n in needed])

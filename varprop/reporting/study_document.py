@@ -19,7 +19,7 @@ from varprop.reporting.document import (
     Table,
 )
 from varprop.reporting.evidence import SEPARATOR, Evidence, Group, groups
-from varprop.reporting.numerals import beyond, counted, number, percent
+from varprop.reporting.numerals import beyond, counted, number, percent, spelled_range
 from varprop.reporting.pictures import (
     card_figure,
     fractions_figure,
@@ -73,7 +73,7 @@ def question(evidence: Evidence, found: Sequence[Group]) -> str:
     return (
         f"{what} do to {networks} before training: how large are signal and gradient in every layer, "
         "and which share of the units is saturated, inactive or dead? Theory computed each network; "
-        f"Monte Carlo drew each one {counted(study.draws, 'time')} (seed {study.seed})."
+        f"Monte Carlo drew each one {spelled_range(evidence.drawn, 'time')} (seed {study.seed})."
     )
 
 

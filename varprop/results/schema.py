@@ -252,6 +252,9 @@ BESIDE_COLUMNS = (
 """What `SIMULATED_COLUMNS` have beside the estimate; a table from elsewhere may lack them. ``look`` counts
 how often the case was looked at with more and more draws; 0 says that their number was fixed beforehand."""
 
+FIRST_LOOK = 50
+"""Draws of the first look at a case whose number of draws is not fixed beforehand; look k has 50 · 2^(k-1)."""
+
 COMPARED_COLUMNS = (
     "case",
     *LAYER_COLUMNS,

@@ -41,7 +41,6 @@ def default_study() -> Study:
         "default",
         (*_neurons(), *_deep(), *_on_several()),
         title="What the classic initializers do to a network at birth",
-        draws=200,
     )
 
 

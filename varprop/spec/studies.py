@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from varprop._validation import InputError, check_integer, check_real, described
 from varprop.activations import DEFAULT_SHARE
@@ -32,8 +32,9 @@ class Study:
         1 to 10,000. Those without a name whose automatic names coincide are told apart by what differs.
     title : str
         Heading of the report; the name if empty.
-    draws : int
-        Networks drawn per case, at least 2.
+    draws : int or "auto"
+        Networks drawn per case, at least 2. With "auto", as many as the comparison with theory needs (see
+        `varprop.examine`), and 200 where nothing is compared.
     seed : int
         At least 0.
     alpha : float
@@ -59,7 +60,7 @@ class Study:
     name: str
     networks: tuple[Network, ...]
     title: str = ""
-    draws: int = 200
+    draws: int | Literal["auto"] = "auto"
     seed: int = 0
     alpha: float = 0.05
     margin: float = 0.02
@@ -76,7 +77,7 @@ class Study:
             "name": check_label("name", self.name),
             "networks": _told_apart(networks),
             "title": check_label("title", self.title, empty=True),
-            "draws": check_integer("draws", self.draws, minimum=2, maximum=10**9),
+            "draws": check_draws("draws", self.draws),
             "seed": check_integer("seed", self.seed, minimum=0, maximum=2**63 - 1),
             "alpha": check_real("alpha", self.alpha, minimum=1e-12, maximum=1.0, exclusive=True),
             "margin": check_real("margin", self.margin, minimum=0.0, maximum=1.0, exclusive=True),
@@ -134,6 +135,21 @@ class Study:
                 }
             )
         return pd.DataFrame(rows)
+
+
+def check_draws(field: str, value: object) -> int | Literal["auto"]:
+    """Return a number of draws, or "auto".
+
+    Raises
+    ------
+    InputError
+        Anything else.
+    """
+    if isinstance(value, str):
+        if value.strip() == "auto":
+            return "auto"
+        raise InputError(field, value, "a whole number of at least 2, or 'auto'")
+    return check_integer(field, value, minimum=2, maximum=10**9)
 
 
 def _told_apart(networks: tuple[Network, ...]) -> tuple[Network, ...]:
