@@ -13,6 +13,7 @@ from varprop.activations import Activation
 from varprop.spec.layers import Layer
 from varprop.spec.ops import (
     Activate,
+    Add,
     BatchNorm,
     ClassToken,
     Convolution,
@@ -191,6 +192,18 @@ def activate(activation: str | Activation | Callable[[Any], Any]) -> Activate:
     'leaky_relu(slope=0.2)'
     """
     return Activate(activation)
+
+
+@builders.register("scaled")
+def scaled(factor: float) -> Add:
+    """Return the multiplication of every number by one factor: any shape stays.
+
+    Examples
+    --------
+    >>> scaled(0.5).scales
+    (0.5,)
+    """
+    return Add((factor,))
 
 
 @builders.register("layer_norm")

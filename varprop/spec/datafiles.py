@@ -26,10 +26,17 @@ SUFFIXES = (".csv", ".npy", ".parquet")
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Numbers of a file, shape (examples, columns), with column names if it has them."""
+    """Numbers of a file, shape (examples, columns), with column names if it has them.
+
+    Attributes
+    ----------
+    axes : tuple of int
+        Shape of one example where the file has an array of more dimensions.
+    """
 
     values: np.ndarray
     columns: tuple[str, ...] = ()
+    axes: tuple[int, ...] = ()
 
 
 def read_table(path: str | os.PathLike[str], field: str = "data") -> Table:
@@ -163,7 +170,8 @@ def _read_npy(stream: BinaryIO, path: Path, field: str) -> Table:
         found = f"{path.name}, whose header promises {promised} bytes of numbers and which has {present},"
         raise InputError(field, described(found), "a .npy file that is whole")
     flat = np.fromfile(stream, dtype, count)
-    return Table(rows_of(flat.reshape(shape, order="F" if fortran else "C"), field))
+    rows = rows_of(flat.reshape(shape, order="F" if fortran else "C"), field)
+    return Table(rows, axes=shape[1:] if len(shape) > 1 else shape)
 
 
 def _npy_header(stream: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:

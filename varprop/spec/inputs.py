@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from varprop._validation import InputError, described
+from varprop._validation import InputError, check_integer, described
 from varprop.spec._contents import content_digest, frozen_array
 from varprop.spec.labels import check_label
 from varprop.spec.ops import Shape
+from varprop.spec.widths import WIDEST
 
 Recipe = tuple[tuple[str, Any], ...]
 
@@ -142,6 +143,40 @@ def check_finite(field_name: str, rows: np.ndarray) -> None:
             f"in row {row + 1}, column {column + 1}"
         )
         raise InputError(field_name, described(found), "finite numbers only")
+
+
+def image_sizes(image: Any, axes: tuple[int, ...], count: int) -> tuple[int, ...]:
+    """Return (channels, height, width) of images given as rows of `count` numbers.
+
+    Parameters
+    ----------
+    image : tuple of int or True
+        (channels, height, width), (height, width) for one channel, or True for the array's own `axes`.
+    axes : tuple of int
+        Shape of one example in the array or file.
+    count : int
+        Numbers of one example.
+
+    Raises
+    ------
+    InputError
+        Other sizes, or sizes whose product is not `count`.
+    """
+    sizes = axes if image is True else image
+    if not isinstance(sizes, tuple | list) or len(sizes) not in (2, 3):
+        found = image if image is not True else described(f"examples of shape {axes}")
+        raise InputError("image", found, "(channels, height, width) or (height, width)")
+    whole = tuple(check_integer("image", n, minimum=1, maximum=WIDEST) for n in (1, *sizes)[-3:])
+    if math.prod(whole) != count:
+        raise InputError("image", list(sizes), f"sizes whose product is {count}, the numbers of an example")
+    return whole
+
+
+def image_columns(rows: np.ndarray, sizes: tuple[int, ...]) -> np.ndarray:
+    """Return images, one a row, as columns: channels × (examples × height × width)."""
+    examples, (channels, height, width) = len(rows), sizes
+    split = rows.reshape(examples, channels, height * width)
+    return np.asarray(split.transpose(1, 0, 2).reshape(channels, -1))
 
 
 def _checked_positions(positions: Any, columns: int) -> tuple[int, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +15,7 @@ import numpy as np
 from varprop._validation import InputError, described
 from varprop.initializers import Law
 from varprop.spec._contents import content_digest
-from varprop.spec.blocks import build_all
+from varprop.spec.blocks import Residual, Sequence_, build_all
 from varprop.spec.graph import Builder, Graph, Node
 from varprop.spec.heads import Head
 from varprop.spec.inputs import Input
@@ -239,12 +240,32 @@ class Network:
         text = " · ".join(parts)
         return text if len(text) <= LONGEST_LABEL else f"{text[: LONGEST_LABEL - 1]}…"
 
+    def names(self, what: str) -> tuple[str, ...]:
+        """Return the different names of "weights", "biases" or "activation" in order of appearance.
+
+        Of a chain's layers; otherwise of the nodes with weights, and of the activations that there are.
+        """
+        if self.is_chain:
+            found = [getattr(layer, what).name for layer in self.layers]
+        else:
+            ops = [node.op for node in self.graph.nodes]
+            kind = Activate if what == "activation" else Weighted
+            found = [getattr(op, what).name for op in ops if isinstance(op, kind)]
+        return tuple(dict.fromkeys(found))
+
+    @property
+    def gains(self) -> tuple[float, ...]:
+        """The different gains, in order of appearance."""
+        maps = self.layers if self.is_chain else [node.op for node in self.graph.nodes]
+        return tuple(dict.fromkeys(op.gain for op in maps if isinstance(op, Layer | Weighted)))
+
     def _graph_case(self) -> str:
-        maps = [node.op for node in self.graph.nodes if isinstance(node.op, Weighted)]
-        phis = [site.activation.name for site in self.graph.sites if site.activated != site.node]
-        kinds = [part.title for part in self.body]
+        titles = [part.title for part in self.body]
+        counts = Counter(titles)
+        named = [part.title for part in self.body if isinstance(part, Sequence_ | Residual) and part.name]
+        kinds = [f"{counts[t]} × {t}" if counts[t] > 1 else t for t in dict.fromkeys(named or titles)]
         text = " · ".join(
-            _listed(names) for names in (kinds, [op.weights.name for op in maps], phis) if names
+            _listed(names) for names in (kinds, self.names("weights"), self.names("activation")) if names
         )
         return text if len(text) <= LONGEST_LABEL else f"{text[: LONGEST_LABEL - 1]}…"
 

@@ -26,7 +26,7 @@ builders: Registry[Any] = Registry("part")
 MOST_NESTED = 40
 """Lists and tables within each other."""
 
-_OF_PARTS = ("sequence", "residual", "concatenate", "multiply")
+OF_PARTS = ("sequence", "residual", "concatenate", "multiply")
 """Builders whose first argument is made of parts."""
 
 
@@ -129,11 +129,11 @@ def _table(given: Mapping[Any, Any], field: str, level: int) -> tuple[Part, int]
         raise InputError(field, other, "names as keys")
     times = check_integer(f"{field}.times", given.get("times", 1), minimum=1, maximum=DEEPEST)
     first = given[name]
-    if name in _OF_PARTS:
-        if not isinstance(first, list | tuple):
+    if name in OF_PARTS:
+        if name != "residual" and not isinstance(first, list | tuple):
             raise InputError(f"{field}.{name}", described(type(first).__name__), "a list of parts")
         read = _branches if name in ("concatenate", "multiply") else as_part
-        first = read(first, f"{field}.{name}", level)
+        first = read(first, f"{field}.{name}", level + 1)
     if isinstance(first, Mapping):  # all arguments by name: {attention = {heads = 4}}
         arguments = {**first, **arguments}
     else:

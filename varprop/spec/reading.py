@@ -24,6 +24,19 @@ A study file, all keys optional but one ``[[network]]`` or a ``[grid]``::
     biases = "zeros"
     gain = 1.0
 
+    [[network]]                  # or part by part: see varprop.spec.parts
+    input = "tokens:64x1000"
+    body = [
+        "embedding(width=64)",
+        {residual = ["layer_norm", {attention = 4, causal = true}], scale = 0.5, times = 6},
+        {dense = 1000, weights = "normal(std=0.02)"},
+    ]
+
+    [[network]]                  # or a whole family, with the arguments of its function
+    family = "transformer"       # or resnet, mlp_mixer
+    preset = "gpt2"
+    tokens = 64
+
     [grid]                       # every combination
     initializers = ["he_normal", "glorot_normal"]
     activations = ["relu", "tanh"]
@@ -53,16 +66,21 @@ from varprop.spec.labels import LONGEST_LABEL
 from varprop.spec.layers import Layer
 from varprop.spec.limits import check_count, open_regular
 from varprop.spec.networks import Network
+from varprop.spec.parts import as_parts
 from varprop.spec.shorthand import build_head, default_input, mlp, parse_input
 from varprop.spec.sources import data, kinds
 from varprop.spec.studies import MOST_NETWORKS, Study
+from varprop.spec.transformers import families
 
 T = TypeVar("T")
 
 _SETTINGS = ("name", "title", "draws", "seed", "alpha", "margin", "saturation_share")
 _STUDY = (*_SETTINGS, "input", "network", "grid")
 _SHORT = ("widths", "activation", "weights", "biases", "gain", "output_activation")
-_NETWORK = ("name", "input", "head", *_SHORT, "layer")
+_NETWORK = ("name", "input", "head", *_SHORT, "layer", "body", "family")
+_BODY = ("name", "input", "head", "body")
+_OF_INPUTS = ("tokens", "batch", "ids", "seed", "image", "channels")
+"""Keys of a family that make an input; a table with one of them does not take the study's."""
 _LAYER = ("width", "activation", "weights", "biases", "gain")
 _GRID = (
     "initializers",
@@ -76,7 +94,19 @@ _GRID = (
     "input",
     "head",
 )
-_DATA = ("kind", "path", "rows", "standardize", "labels", "batch", "name", "sha256")
+_DATA = (
+    "kind",
+    "path",
+    "rows",
+    "standardize",
+    "labels",
+    "batch",
+    "image",
+    "positions",
+    "vocabulary",
+    "name",
+    "sha256",
+)
 
 
 def read_study(path: str | os.PathLike[str], *, code: bool = False) -> Study:
@@ -176,13 +206,20 @@ def _study(document: Mapping[str, Any], folder: Path, name: str) -> Study:
 
 
 def _network(table: Any, folder: Path, shared: Input | None) -> Network:
-    _check_keys(table, _NETWORK)
+    if "family" in table:
+        return _family(table, folder, shared)
+    _check_keys(table, _BODY if "body" in table else _NETWORK)
     own = _input(table["input"], folder) if "input" in table else shared
     head = _head(table.get("head", "unit"))
     name = table.get("name", "")
+    if "body" in table:
+        if own is None:
+            raise InputError("input", described("nothing"), "an input, as a body has no default")
+        return Network(own, as_parts(table["body"], "body"), head, name)
     if "layer" not in table:
         if "widths" not in table:
-            raise InputError("widths", described("nothing"), "widths, or layers as [[network.layer]]")
+            allowed = "widths, or layers as [[network.layer]], or a body, or a family"
+            raise InputError("widths", described("nothing"), allowed)
         short = {key: table[key] for key in _SHORT if key in table}
         return mlp(**short, input=own, head=head, name=name)
     both = next((key for key in _SHORT if key in table), None)
@@ -196,6 +233,25 @@ def _network(table: Any, folder: Path, shared: Input | None) -> Network:
     if own is None:
         raise InputError("layer", described("an empty list"), "at least one layer")
     return Network(own, tuple(layers), head, name)
+
+
+def _family(table: Any, folder: Path, shared: Input | None) -> Network:
+    name = table["family"]
+    if not isinstance(name, str) or name not in families:
+        raise InputError("family", name, close_match(name if isinstance(name, str) else "", families))
+    arguments = {key: value for key, value in table.items() if key != "family"}
+    if "input" in table:
+        arguments["input"] = _input(table["input"], folder)
+    elif shared is not None and not any(key in table for key in _OF_INPUTS):
+        arguments["input"] = shared
+    if "head" in table:
+        arguments["head"] = _head(table["head"])
+    try:
+        return families.build(name, arguments, "family")
+    except InputError as error:
+        # The arguments are keys of the network's own table.
+        field = error.field.removeprefix("family.") or "family"
+        raise InputError(field, error.value, error.allowed) from None
 
 
 def _layer(table: Any) -> Layer:
@@ -243,15 +299,27 @@ def _data(given: Mapping[str, Any], folder: Path) -> Input:
     if ("path" in given) == ("rows" in given):
         raise InputError("path", described("data"), "either a path or rows")
     if "rows" in given:
-        for key in ("standardize", "batch"):
+        for key in ("standardize", "batch", "image"):
             if key in given:
                 raise InputError(key, given[key], "nothing beside rows, which are used as they are")
         rows = _rows(given["rows"])
-        made = Input(rows.T, given.get("name", "data"), given.get("labels"))
+        made = Input(
+            rows.T,
+            given.get("name", "data"),
+            given.get("labels"),
+            positions=given.get("positions", ()),
+            vocabulary=given.get("vocabulary", 0),
+        )
     else:
         if not isinstance(given["path"], str):
             raise InputError("path", given["path"], "the path of a file")
-        options = {key: given[key] for key in ("standardize", "labels", "batch", "name") if key in given}
+        for key in ("positions", "vocabulary"):
+            if key in given:
+                raise InputError(
+                    key, given[key], "nothing beside a path (image = [C, H, W] says how rows lie)"
+                )
+        keys = ("standardize", "labels", "batch", "image", "name")
+        options = {key: given[key] for key in keys if key in given}
         made = data(folder / given["path"], **options)
     if "sha256" in given and made.digest() != given["sha256"]:
         source = described(str(given.get("path", "rows"))[:100])

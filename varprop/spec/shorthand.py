@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import os
 import re
 from collections.abc import Callable
@@ -84,6 +85,16 @@ def mlp(
     return Network(input, layers, head, name)
 
 
+_SHORT = r"\s*([A-Za-z]\w*)\s*:\s*(\d{1,12}(?:\s*[x×]\s*\d{1,12}){0,3})\s*"
+
+
+def _size_keys(kind: str) -> list[str]:
+    """Return the sizes that may follow a made input's name: its first parameters that are whole numbers."""
+    parameters = inspect.signature(kinds[kind]).parameters.values()
+    whole = itertools.takewhile(lambda p: p.annotation == "int" and p.name != "seed", parameters)
+    return [parameter.name for parameter in whole]
+
+
 def build_head(kind: str, targets: Any = None) -> Head:
     """Return the head; a complaint has its path."""
     try:
@@ -103,9 +114,10 @@ def default_input(widths: tuple[int, ...]) -> Input:
 def parse_input(text: str, field: str = "input", folder: str | os.PathLike[str] = ".") -> Input:
     """Return the input that `text` names.
 
-    ``half_on:1000``, ``constant:1000``, ``gaussian:784x64`` (inputs × examples), ``digits`` or ``digits:64``;
-    the grammar of names, ``digits(batch=64, repeat=4)``; or the path of a ``.csv``, ``.npy`` or ``.parquet``
-    file, relative to `folder`.
+    ``half_on:1000``, ``constant:1000``, ``gaussian:784x64`` (inputs × examples), ``digits`` or ``digits:64``,
+    ``tokens:64x50257`` or ``tokens:64x50257x2`` (positions × vocabulary × examples), ``images:3x32x32x8`` (channels ×
+    height × width × examples); the grammar of names, ``digits(batch=64, repeat=4)``; or the path of a ``.csv``,
+    ``.npy`` or ``.parquet`` file, relative to `folder`.
 
     Raises
     ------
@@ -119,16 +131,19 @@ def parse_input(text: str, field: str = "input", folder: str | os.PathLike[str] 
     >>> parse_input("half_on:1000") == half_on(1000)
     True
     """
-    short = re.fullmatch(r"\s*([A-Za-z]\w*)\s*:\s*(\d{1,12})\s*(?:[x×]\s*(\d{1,12})\s*)?", text, re.ASCII)
+    short = re.fullmatch(_SHORT, text, re.ASCII)
     if short is not None:
-        kind, first, second = short.groups()
+        kind, sizes = short[1], [int(size) for size in re.split("[x×]", short[2])]
         if kind not in kinds:
             raise InputError(field, kind, close_match(kind, kinds))
-        if second is not None and kind != "gaussian":
-            raise InputError(field, text, f"{kind}:NUMBER")
-        first_key = next(iter(inspect.signature(kinds[kind]).parameters))
-        sizes = {first_key: int(first)} if second is None else {first_key: int(first), "batch": int(second)}
-        return kinds.build(kind, sizes, field)
+        keys = _size_keys(kind)
+        least = sum(
+            inspect.signature(kinds[kind]).parameters[key].default is inspect.Parameter.empty for key in keys
+        )
+        if not max(least, 1) <= len(sizes) <= len(keys):
+            needed = "x".join(key.upper() for key in keys[:least]) if least > 1 else "NUMBER"
+            raise InputError(field, text, f"{kind}:{needed}")
+        return kinds.build(kind, dict(zip(keys, sizes, strict=False)), field)
     if text.strip() in kinds or re.fullmatch(r"\s*[A-Za-z]\w*\s*\(.*\)\s*", text, re.ASCII | re.DOTALL):
         parse_spelling(text, field)
         return kinds.make(text, field)

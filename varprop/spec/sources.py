@@ -12,9 +12,9 @@ import numpy as np
 
 from varprop import _random
 from varprop._registry import Registry
-from varprop._validation import InputError, check_integer, check_one_of, check_real, described
+from varprop._validation import InputError, check_flag, check_integer, check_one_of, check_real, described
 from varprop.spec.datafiles import column_index, read_table, rows_of
-from varprop.spec.inputs import Input, check_finite
+from varprop.spec.inputs import Input, check_finite, image_columns, image_sizes
 from varprop.spec.limits import check_count
 from varprop.spec.widths import check_width
 
@@ -96,6 +96,7 @@ def digits(
     scale: str = "unit",
     repeat: int = 1,
     seed: int | None = None,
+    image: bool = False,
 ) -> Input:
     """Return real handwritten digits with their labels.
 
@@ -114,9 +115,13 @@ def digits(
         Show every pixel as a square of `repeat` × `repeat`, so that there are 64·repeat² inputs (4: 32 × 32).
     seed : int, optional
         Draw the examples at random, without replacement; the first `batch` by default.
+    image : bool
+        Whether examples stay images, of one channel, instead of vectors.
 
     Examples
     --------
+    >>> digits(8, image=True).shape.text
+    '1 × 8 × 8'
     >>> x = digits(64, repeat=4)
     >>> x.size, x.batch, x.labels[:5].tolist()
     (1024, 64, [0, 1, 2, 3, 4])
@@ -144,9 +149,15 @@ def digits(
         options["repeat"] = repeat
         squares = pixels.reshape(batch, 8, 8).repeat(repeat, axis=1).repeat(repeat, axis=2)
         pixels = squares.reshape(batch, -1)
+    if check_flag("image", image):
+        options["image"] = True
     extras = [key if value is True else f"{key}={value}" for key, value in options.items() if key != "batch"]
     name = f"digits({', '.join([str(batch), *extras])})"
-    return Input(pixels.T, name, labels[rows], kind="digits", recipe=tuple(options.items()))
+    recipe = tuple(options.items())
+    if not image:
+        return Input(pixels.T, name, labels[rows], kind="digits", recipe=recipe)
+    positions = (8 * repeat, 8 * repeat)
+    return Input(pixels.reshape(1, -1), name, labels[rows], kind="digits", recipe=recipe, positions=positions)
 
 
 @cache
@@ -162,6 +173,7 @@ def data(
     standardize: bool | str = False,
     labels: str | int | Any = None,
     batch: int | None = None,
+    image: bool | tuple[int, ...] = False,
     name: str | None = None,
 ) -> Input:
     """Return real data as an input: a file or an array whose rows are examples.
@@ -171,7 +183,7 @@ def data(
     source : path or array
         ``.csv`` (the first row is a header if some cell of it is not parseable as a number), ``.npy`` or
         ``.parquet``; or anything NumPy takes as an array of shape (B, n_0). One dimension is one example;
-        images of shape (B, …) are flattened.
+        examples of more dimensions are flattened, unless they are to stay an `image`.
     standardize : bool or {"columns", "all"}
         ``True`` or ``"columns"``: subtract each column's mean and divide by its standard deviation, over all
         examples; a column that is constant cannot be divided and is refused. ``"all"``: one mean and one
@@ -181,6 +193,9 @@ def data(
         the classes themselves, one for each row.
     batch : int, optional
         Take the first `batch` examples (after standardizing); all by default.
+    image : bool or tuple of int
+        Whether examples are images: ``True`` for arrays of shape (B, C, H, W) or (B, H, W); (channels, height, width)
+        or (height, width) for rows of so many numbers.
     name : str, optional
         For tables and figures; the file's name by default.
 
@@ -193,11 +208,13 @@ def data(
     --------
     >>> data([[0.0, 1.0, 2.0], [2.0, 1.0, 0.0]], name="two").array().shape
     (3, 2)
+    >>> data(np.arange(24.0).reshape(2, 3, 2, 2), image=True).shape.text
+    '3 × 2 × 2'
     """
     options: dict[str, Any] = {}
     if isinstance(source, str | os.PathLike):
         table = read_table(source, "path")
-        rows, classes = table.values, labels
+        rows, classes, axes = table.values, labels, table.axes
         options["path"] = str(Path(source))
         name = name or Path(source).name
         if isinstance(labels, str | int):
@@ -207,7 +224,8 @@ def data(
             if rows.size == 0:
                 raise InputError("labels", labels, "a table with at least one other column")
     else:
-        rows, classes = rows_of(_as_array(source, "data"), "data"), labels
+        given = _as_array(source, "data")
+        rows, classes, axes = rows_of(given, "data"), labels, given.shape[1:]
         name = name or f"array({rows.shape[1]}x{rows.shape[0]})"
     check_finite("data", rows)
     _check_varied(rows)
@@ -222,9 +240,15 @@ def data(
         if classes is not None and classes.shape == (len(rows),):
             classes = classes[:batch]
         rows = rows[:batch]
+    sizes = () if image is False else image_sizes(image, axes, rows.shape[1])
+    if sizes:
+        options["image"] = list(sizes)
     # Only what a file and plain options make can be made again from them; anything else is kept as numbers.
     again = "path" in options and (classes is None or "labels" in options)
-    return Input(rows.T, name, classes, kind="data", recipe=tuple(options.items()) if again else ())
+    recipe = tuple(options.items()) if again else ()
+    if not sizes:
+        return Input(rows.T, name, classes, kind="data", recipe=recipe)
+    return Input(image_columns(rows, sizes), name, classes, kind="data", recipe=recipe, positions=sizes[1:])
 
 
 def _as_array(source: Any, field: str) -> np.ndarray:

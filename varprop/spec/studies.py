@@ -115,23 +115,19 @@ class Study:
 
         rows = []
         for network in self.networks:
-            layers = network.layers
             rows.append(
                 {
                     "case": network.case,
                     "input": network.input.name,
                     "batch": network.input.batch,
-                    "widths": spell_widths(network.widths),
+                    "widths": spell_widths(network.widths) if network.is_chain else _ends(network),
                     "depth": network.depth,
-                    "activation": ", ".join(dict.fromkeys(layer.activation.name for layer in layers)),
-                    "weights": ", ".join(dict.fromkeys(layer.weights.name for layer in layers)),
-                    "biases": ", ".join(dict.fromkeys(layer.biases.name for layer in layers)),
-                    "gain": ", ".join(dict.fromkeys(f"{layer.gain:g}" for layer in layers)),
+                    "activation": ", ".join(network.names("activation")),
+                    "weights": ", ".join(network.names("weights")),
+                    "biases": ", ".join(network.names("biases")),
+                    "gain": ", ".join(dict.fromkeys(f"{gain:g}" for gain in network.gains)),
                     "head": network.head.kind,
-                    "parameters": sum(
-                        layer.width * (fan_in + 1)
-                        for layer, fan_in in zip(layers, network.widths, strict=False)
-                    ),
+                    "parameters": network.parameters,
                 }
             )
         return pd.DataFrame(rows)
@@ -176,12 +172,19 @@ def _told_apart(networks: tuple[Network, ...]) -> tuple[Network, ...]:
     )
 
 
+def _ends(network: Network) -> str:
+    graph = network.graph
+    return f"{graph.nodes[0].shape.text} to {graph.output.shape.text}"
+
+
 def _by_widths(_: int, network: Network) -> str:
-    return spell_widths(network.widths[1:])
+    if network.is_chain:
+        return spell_widths(network.widths[1:])
+    return f"{network.parameters} parameters"
 
 
 def _by_biases(_: int, network: Network) -> str:
-    return "biases " + ", ".join(dict.fromkeys(layer.biases.name for layer in network.layers))
+    return "biases " + ", ".join(network.names("biases"))
 
 
 def _by_input(_: int, network: Network) -> str:

@@ -19,6 +19,7 @@ from varprop.spec.builders import (
     mean_pool,
     positions,
     rms_norm,
+    scaled,
     select,
     unembedding,
 )
@@ -26,7 +27,7 @@ from varprop.spec.graph import Part
 from varprop.spec.heads import Head
 from varprop.spec.inputs import Input
 from varprop.spec.networks import Network
-from varprop.spec.ops import Add, Norm
+from varprop.spec.ops import Norm
 from varprop.spec.parts import as_part, attention, gate, residual, sequence
 from varprop.spec.presets import PRESETS, preset_keywords
 from varprop.spec.shorthand import build_head, parse_input
@@ -319,7 +320,7 @@ class _Plan:
         if own["transform"]:
             parts.append(sequence(self._dense(self.width), own["activation"], self._norm(), name="transform"))
         if own["logit_scale"] != 1.0:
-            parts.append(Add((own["logit_scale"],)))
+            parts.append(scaled(own["logit_scale"]))
         return [*parts, self._output()]
 
     def _stem(self) -> list[Any]:

@@ -20,6 +20,7 @@ from varprop.spec.heads import Head
 from varprop.spec.inputs import Input
 from varprop.spec.layers import Layer
 from varprop.spec.networks import Network
+from varprop.spec.plain_parts import plain_parts
 from varprop.spec.studies import Study
 from varprop.spec.widths import spell_widths
 
@@ -67,11 +68,14 @@ def write_study(study: Study, path: str | os.PathLike[str] | None = None) -> str
 
 
 def _network(network: Network, own_input: dict[str, Any] | None) -> list[str]:
-    layers = network.layers
     keys: dict[str, Any] = {"name": network.name} if network.name else {}
     if own_input is not None:
         keys["input"] = own_input
     keys["head"] = _head(network.head)
+    if not network.is_chain:
+        parts = plain_parts(network.body, "body", _name)
+        return [*_lines(keys), "body = [", *(f"    {_value(part)}," for part in parts), "]"]
+    layers = network.layers
     last = layers[-1]
     rest = layers[:-1] or layers
     if len({(_law(layer), layer.activation) for layer in rest}) == 1 and _law(rest[0]) == _law(last):
@@ -126,20 +130,30 @@ def _head(head: Head) -> Any:
 def _input(data: Input, folder: Path | None) -> dict[str, Any]:
     keys: dict[str, Any] = {"kind": data.kind, **dict(data.recipe)}
     if data.kind != "data":
+        if isinstance(keys.get("ids"), list):
+            _check_written(data)
         return keys
     keys["name"] = data.name
     if "path" in keys:
         keys["path"] = _written_path(keys["path"], folder)
     else:
-        if data.values.size > MOST_NUMBERS:
-            found = described(f"an array of {data.values.size} numbers")
-            allowed = f"at most {MOST_NUMBERS} in a study file (save the array as .npy and name that)"
-            raise InputError("input", found, allowed)
+        _check_written(data)
         keys["rows"] = data.values.T.tolist()
         if data.labels is not None:
             keys["labels"] = data.labels.tolist()
+        if data.positions:
+            keys["positions"] = list(data.positions)
+        if data.vocabulary:
+            keys["vocabulary"] = data.vocabulary
     keys["sha256"] = data.digest()
     return keys
+
+
+def _check_written(data: Input) -> None:
+    if data.values.size > MOST_NUMBERS:
+        found = described(f"an array of {data.values.size} numbers")
+        allowed = f"at most {MOST_NUMBERS} in a study file (save the array as .npy and name that)"
+        raise InputError("input", found, allowed)
 
 
 def _written_path(path: str, folder: Path | None) -> str:
