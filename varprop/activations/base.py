@@ -62,6 +62,9 @@ class Activation:
     slope_of_value : callable or None
         phi' as a function of phi, where that is cheap; right to rounding of the greatest slope, not relatively in
         the tails.
+    quick : callable or None
+        phi and phi' at once in single precision, where the two share their costly part; right to rounding of the
+        greatest slope, as `slope_of_value`.
     forms : ClosedForms
         The Gaussian moments known in closed form.
     origin : Origin or None
@@ -88,6 +91,7 @@ class Activation:
     exact_derivative: bool = field(default=True, repr=False)
     slope_of_value: Function | None = field(default=None, repr=False)
     degree: float | None = None
+    quick: Callable[[Array], tuple[Array, Array]] | None = field(default=None, repr=False)
     _cache: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
