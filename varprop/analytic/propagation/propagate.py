@@ -1,0 +1,144 @@
+"""One walk forward over a graph and one back: the signal and the gradient at every node."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from varprop._validation import InputError
+from varprop.analytic.propagation.heads import Start, start
+from varprop.analytic.propagation.rules import RULES
+from varprop.analytic.propagation.signal import LARGEST, Array, Gradient, Signal, gaussian, gram, total
+from varprop.analytic.propagation.walk import Place, Rule, Walk
+from varprop.spec import Network
+from varprop.spec.graph import Node
+
+
+@dataclass(frozen=True, eq=False)
+class Propagated:
+    """What both walks found.
+
+    Attributes
+    ----------
+    walk : Walk
+        With the signals of all nodes.
+    gradients : list of Gradient or None
+        At every node's output; None where no gradient arrives.
+    sent : list of Gradient or None
+        At every node's input, through this node alone; None for nodes of several inputs.
+    start : Start
+    """
+
+    walk: Walk
+    gradients: list[Gradient | None]
+    sent: list[Gradient | None]
+    start: Start
+
+
+def propagate(network: Network) -> Propagated:
+    """Return signals and gradients of all nodes of a network.
+
+    Examples
+    --------
+    >>> import varprop as vp
+    >>> from varprop.spec.ops import Dense
+    >>> from varprop.spec.parts import Single, residual
+    >>> body = (Single(Dense(64, "lecun_normal")), residual(Dense(64, "lecun_normal"), scale=0.5))
+    >>> found = propagate(Network(vp.half_on(16), body))
+    >>> [float(signal.second[0, 0]) for signal in found.walk.signals]
+    [0.5, 0.5, 0.5, 0.625]
+    """
+    walk = forward(network)
+    first = _start(walk)
+    nodes = walk.graph.nodes
+    arriving: list[list[Gradient]] = [[] for _ in nodes]
+    gradients: list[Gradient | None] = [None] * len(nodes)
+    sent: list[Gradient | None] = [None] * len(nodes)
+    arriving[-1].append(first.gradient)
+    for node in reversed(nodes):
+        parts = arriving[node.index]
+        if not parts:
+            continue
+        here = _collected(walk, node, parts)
+        gradients[node.index] = here
+        back = _back(walk, node, here)
+        for source, part in zip(node.sources, back, strict=True):
+            arriving[source].append(part)
+        if len(back) == 1:
+            sent[node.index] = back[0]
+    return Propagated(walk, gradients, sent, first)
+
+
+def forward(network: Network) -> Walk:
+    """Return the walk with the signals of all nodes."""
+    walk = Walk(network, RULES)
+    for node in walk.graph.nodes:
+        rule, place = RULES[type(node.op)], Place(walk, node)
+        inputs = [walk.signals[i] for i in node.sources]
+        walk.signals.append(_signal(rule, place, inputs))
+        walk.roots.append(rule.roots(walk, node))
+    return walk
+
+
+def _signal(rule: Rule, place: Place, inputs: list[Signal]) -> Signal:
+    why = next((x.unknown for x in inputs if x.unknown), "")
+    if place.columns > LARGEST:
+        why = why or f"the covariance of more than {LARGEST} columns (examples times positions)"
+    if not why:
+        try:
+            found = rule.forward(place, inputs)
+        except InputError as error:
+            why = str(error)
+        else:
+            if np.isfinite(found.second).all():
+                return found
+            why = f"sizes out of range at {place.node.name}"
+    return unknown(place.node, why)
+
+
+def unknown(node: Node, why: str) -> Signal:
+    """Return a signal of which nothing is known."""
+    nothing = np.full((1, 1), np.nan)
+    return Signal(nothing, nothing[0], node.shape.features, unknown=why)
+
+
+def _start(walk: Walk) -> Start:
+    output = walk.signals[-1]
+    unit = walk.network.head.kind == "unit"
+    if not output.unknown:
+        return start(walk)
+    if unit:
+        return Start(_lost(output.unknown))
+    return Start(_lost(output.unknown), np.full(1, np.nan))
+
+
+def _lost(why: str) -> Gradient:
+    return Gradient(np.full((1, 1), np.nan), unknown=why)
+
+
+def _collected(walk: Walk, node: Node, parts: list[Gradient]) -> Gradient:
+    why = next((part.unknown for part in parts if part.unknown), "") or walk.signals[node.index].unknown
+    if why:
+        return _lost(why)
+    found = total(parts, node.index, node.shape.features, np.random.default_rng([37, node.index]))
+    excess = sum(part.excess for part in parts)
+    return replace(found, excess=excess) if excess else found
+
+
+def _back(walk: Walk, node: Node, here: Gradient) -> list[Gradient]:
+    rule, place = RULES[type(node.op)], Place(walk, node)
+    inputs = [walk.signals[i] for i in node.sources]
+    why = here.unknown or next((x.unknown for x in inputs if x.unknown), "")
+    if why:
+        return [_lost(why) for _ in inputs]
+    if rule.sample_back is None or not (here.samples is not None or walk.coupled[node.index]):
+        return rule.backward(place, here, inputs)
+    samples = here.samples
+    if samples is None:
+        rng = np.random.default_rng([43, node.index])
+        samples = gaussian(here.second, walk.features_drawn, rng)
+    values: list[Array] = [walk.sample(i) for i in node.sources]
+    found = rule.sample_back(place, samples, inputs, values)
+    reasons = here.reasons + tuple(r for x in inputs for r in x.reasons if r not in here.reasons)
+    return [Gradient(gram(g), False, reasons, samples=g) for g in found]

@@ -1,0 +1,93 @@
+"""Activations: E phi(z_t) phi(z_t') and E phi'(z_t) phi'(z_t') for all pairs of columns.
+
+Of Gaussian values by formulas and Hermite series (`varprop.analytic.propagation.pairs`); of others, sums of activated
+and fresh values for instance, from features drawn in the limit of wide layers.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from varprop.activations import Activation
+from varprop.analytic.propagation.pairs import activated
+from varprop.analytic.propagation.slopes import Activated
+from varprop.analytic.propagation.signal import Array, Gradient, Signal, gram, merged
+from varprop.analytic.propagation.walk import Place, Roots, Rule, Walk, kept_roots
+from varprop.spec.graph import Node
+from varprop.spec.ops import Activate
+
+
+def _phi(place: Place) -> Activation:
+    op = place.node.op
+    assert isinstance(op, Activate)
+    return op.activation
+
+
+def _forward(place: Place, inputs: list[Signal]) -> Signal:
+    (before,) = inputs
+    phi = _phi(place)
+    if phi.slopes == (1.0, 1.0):
+        n = before.mean.size
+        return Signal(**{**vars(before), "kept": Activated(np.ones((n, n)), np.ones(n))})
+    if not before.gaussian:
+        return _sampled(place, before, phi)
+    found = activated(phi, before.mean, before.covariance)
+    homogeneous = phi.slopes is not None and before.symmetric
+    small = found.error <= 1e-9
+    return Signal(
+        found.second,
+        found.mean,
+        before.features,
+        exact_mean=before.law,
+        exact_diagonal=before.law or (homogeneous and before.exact_diagonal),
+        exact=before.law and small,
+        reasons=merged(before.reasons, found.reasons(phi)),
+        fluctuation=before.fluctuation,
+        kept=Activated(found.slopes, found.slope),
+    )
+
+
+def _sampled(place: Place, before: Signal, phi: Activation) -> Signal:
+    z = place.walk.sample(place.node.sources[0])
+    a, slope = phi(z), phi.derivative(z)
+    return Signal(
+        gram(a),
+        a.mean(axis=1),
+        before.features,
+        reasons=before.reasons,
+        fluctuation=before.fluctuation,
+        kept=Activated(gram(slope), slope.mean(axis=1)),
+    )
+
+
+def _backward(place: Place, gradient: Gradient, inputs: list[Signal]) -> list[Gradient]:
+    kept = place.walk.signals[place.node.index].kept
+    assert isinstance(kept, Activated)
+    linear = _phi(place).slopes == (1.0, 1.0)
+    return [
+        Gradient(
+            gradient.second * kept.slopes,
+            gradient.exact and linear,
+            merged(gradient.reasons, () if linear else inputs[0].reasons),
+            gradient.origin,
+            None if gradient.factor is None else gradient.factor * kept.slope,
+            gradient.start,
+        )
+    ]
+
+
+def _sample(place: Place, inputs: list[Signal], values: list[Array]) -> Array:
+    return np.asarray(_phi(place)(values[0]))
+
+
+def _sample_back(place: Place, gradient: Array, inputs: list[Signal], values: list[Array]) -> list[Array]:
+    return [gradient * _phi(place).derivative(values[0])]
+
+
+def _roots(walk: Walk, node: Node) -> Roots:
+    op = node.op
+    assert isinstance(op, Activate)
+    return kept_roots(walk, node) if op.activation.slopes == (1.0, 1.0) else Roots()
+
+
+RULE = Rule(_forward, _backward, _sample, _sample_back, roots=_roots)

@@ -1,0 +1,65 @@
+"""Convolutions and their transposes: zero padding, stride and dilation are followed site by site."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from varprop.analytic.propagation.rules.dense import Read
+from varprop.analytic.propagation.rules.maps import back, map_roots, through
+from varprop.analytic.propagation.signal import Array, Gradient, Signal
+from varprop.analytic.propagation.walk import Place, Rule
+from varprop.analytic.propagation.windows import Windows
+from varprop.spec.ops import Convolution
+
+
+@dataclass(frozen=True)
+class _Geometry:
+    windows: Windows
+    transposed: bool
+
+    def sums(self, second: Array) -> Array:
+        return self.windows.pair_spread(second) if self.transposed else self.windows.pair_sum(second)
+
+    def adjoint(self, second: Array) -> Array:
+        return self.windows.pair_sum(second) if self.transposed else self.windows.pair_spread(second)
+
+    @property
+    def matrix(self) -> Array:
+        return self.windows.matrix.T if self.transposed else self.windows.matrix
+
+
+def _geometry(place: Place) -> _Geometry:
+    op = place.node.op
+    assert isinstance(op, Convolution)
+    before, behind = place.before[0].positions, place.node.shape.positions
+    # A transposed convolution is the adjoint of one from its output to its input.
+    ends = (behind, before) if op.transposed else (before, behind)
+    return _Geometry(Windows(*ends, op.geometry(before), place.examples), op.transposed)
+
+
+def _forward(place: Place, inputs: list[Signal]) -> Signal:
+    op = place.node.op
+    assert isinstance(op, Convolution)
+    (before,) = inputs
+    geometry, n = _geometry(place), before.features // op.groups
+    read = geometry.sums(before.second)
+    weights, biases = op.weight_law(*place.before), op.bias_law(*place.before)
+    means, sums = np.zeros(read.shape[0]), read
+    if weights.mean != 0.0:
+        means = geometry.matrix @ (n * before.mean)
+        sums = geometry.matrix @ (float(n) ** 2 * before.feature_means) @ geometry.matrix.T
+    # Weights of one tap meet what that tap reads: the mean over taps.
+    kept = Read(read / geometry.windows.count)
+    return through(place, before, weights, biases, (n * read, means, sums), kept)
+
+
+def _backward(place: Place, gradient: Gradient, inputs: list[Signal]) -> list[Gradient]:
+    op = place.node.op
+    assert isinstance(op, Convolution)
+    law, fan_out = op.weight_law(*place.before), op.channels // op.groups
+    return [back(gradient, fan_out, law, place.node.name, _geometry(place).adjoint)]
+
+
+RULE = Rule(_forward, _backward, roots=map_roots)
