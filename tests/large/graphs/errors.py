@@ -42,7 +42,15 @@ def convnet(width: int) -> vp.Network:
     def layer(stride: int = 1) -> list[object]:
         return [ops.conv(width, 3, stride=stride, padding=1, weights="he_normal"), "relu"]
 
-    body = [*layer(), *layer(2), *layer(), ops.max_pool(2), *layer(), ops.mean_pool(), ops.dense(10, "lecun_normal")]
+    body = [
+        *layer(),
+        *layer(2),
+        *layer(),
+        ops.max_pool(2),
+        *layer(),
+        ops.mean_pool(),
+        ops.dense(10, "lecun_normal"),
+    ]
     return vp.Network(vp.images(3, 12, 12, batch=2), body, vp.Head("softmax_ce", [1, 4]))
 
 
@@ -61,7 +69,9 @@ CASES: dict[str, Callable[[int], vp.Network]] = {
     "pre-LN": gpt,
     "post-LN": lambda n: gpt(n, norm="post"),
     "GPT-2 tied": lambda n: vp.transformer(3, n, 8, 16, 300, batch=2, activation="gelu_tanh"),
-    "LLaMA": lambda n: gpt(n, rms=True, gated=True, activation="silu", kv_heads=2, rotary=True, positions=False),
+    "LLaMA": lambda n: gpt(
+        n, rms=True, gated=True, activation="silu", kv_heads=2, rotary=True, positions=False
+    ),
     "ResNet, BatchNorm": lambda n: resnet(n // 4),
     "ConvNet, max pool": lambda n: convnet(n // 4),
     "MLP-Mixer": lambda n: vp.mlp_mixer(2, n, patch=4, image=16, classes=10, token_width=n // 2),

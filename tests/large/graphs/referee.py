@@ -121,7 +121,15 @@ def _forward(z: torch.Tensor, a: torch.Tensor, site: Any, examples: int) -> dict
     return found
 
 
-def _weight_rows(network: Network, node: Node, tensors: list[torch.Tensor], losses: torch.Tensor, values: Any, grad: Any, found: Any) -> None:  # fmt: skip
+def _weight_rows(
+    network: Network,
+    node: Node,
+    tensors: list[torch.Tensor],
+    losses: torch.Tensor,
+    values: Any,
+    grad: Any,
+    found: Any,
+) -> None:
     tied = isinstance(node.op, ops.Unembedding)
     z = values[node.index]
     grads = []
@@ -163,12 +171,16 @@ def _losses(network: Network, output: torch.Tensor, rng: np.random.Generator) ->
     return each.reshape(examples, positions).mean(dim=1)
 
 
-def _drawn(initializer: Any, shape: tuple[int, ...], fans: tuple[int, int], rng: Any, gain: float = 1.0) -> torch.Tensor:  # fmt: skip
+def _drawn(
+    initializer: Any, shape: tuple[int, ...], fans: tuple[int, int], rng: Any, gain: float = 1.0
+) -> torch.Tensor:
     drawn = initializer.sample(shape, rng=rng, fan_in=fans[0], fan_out=fans[1]) * gain
     return torch.from_numpy(np.ascontiguousarray(drawn, dtype=np.float64)).requires_grad_()
 
 
-def _apply(network: Network, node: Node, inputs: list[torch.Tensor], weights: Weights, rng: Any, attention: Any) -> torch.Tensor:  # fmt: skip
+def _apply(
+    network: Network, node: Node, inputs: list[torch.Tensor], weights: Weights, rng: Any, attention: Any
+) -> torch.Tensor:
     op, graph = node.op, network.graph
     shapes = graph.inputs(node)
     if isinstance(op, ops.Source):
@@ -188,7 +200,9 @@ def _apply(network: Network, node: Node, inputs: list[torch.Tensor], weights: We
         return torch.einsum("bf...,vf->bv...", inputs[0], tied)
     if isinstance(op, ops.Positions):
         shape = (shapes[0].features, *shapes[0].positions)
-        table = _drawn(op.weights, (shapes[0].features, shapes[0].count), (shapes[0].features, shapes[0].count), rng)
+        table = _drawn(
+            op.weights, (shapes[0].features, shapes[0].count), (shapes[0].features, shapes[0].count), rng
+        )
         return inputs[0] + table.reshape(shape)
     if isinstance(op, ops.ClassToken):
         own = _drawn(op.weights, (shapes[0].features, 1), (shapes[0].features, 1), rng)
@@ -268,7 +282,9 @@ def _activation(op: ops.Activate, z: torch.Tensor) -> torch.Tensor:
     return known[op.activation.name](z)
 
 
-def _convolution(op: ops.Convolution, node: Node, x: torch.Tensor, weights: Weights, rng: Any) -> torch.Tensor:
+def _convolution(
+    op: ops.Convolution, node: Node, x: torch.Tensor, weights: Weights, rng: Any
+) -> torch.Tensor:
     axes = x.ndim - 2
     at = op.geometry(tuple(x.shape[2:]))
     features = x.shape[1]
@@ -306,11 +322,14 @@ def _attend(op: ops.Attend, node: Node, inputs: list[torch.Tensor], kept: Any) -
     v = value.reshape(b, op.kv_heads, -1, t)
     if op.rotary:
         half = d // 2
-        angle = torch.outer(10000.0 ** (-2.0 * torch.arange(half, dtype=torch.float64) / d), torch.arange(t, dtype=torch.float64))  # fmt: skip
+        times = torch.arange(t, dtype=torch.float64)
+        angle = torch.outer(10000.0 ** (-2.0 * torch.arange(half, dtype=torch.float64) / d), times)
 
         def turned(x: torch.Tensor) -> torch.Tensor:
             one, two = x[:, :, :half], x[:, :, half:]
-            return torch.cat([one * angle.cos() - two * angle.sin(), one * angle.sin() + two * angle.cos()], 2)
+            return torch.cat(
+                [one * angle.cos() - two * angle.sin(), one * angle.sin() + two * angle.cos()], 2
+            )
 
         q, k = turned(q), turned(k)
     k, v = (x.repeat_interleave(op.heads // op.kv_heads, dim=1) for x in (k, v))

@@ -1,7 +1,7 @@
 """Dense chains inside graphs: what the theory of chains knows of them is what a graph's table says.
 
-A graph that is a chain of dense layers, written as parts, has the rows of that chain. Where a graph begins with one, the
-forward rows up to its end are those of a chain that reads every column as an example.
+A graph that is a chain of dense layers, written as parts, has the rows of that chain. Where a graph begins with one,
+the forward rows up to its end are those of a chain that reads every column as an example.
 """
 
 from __future__ import annotations
@@ -84,7 +84,9 @@ def whole_entries(network: Network, chain: Network, order: str, share: float) ->
     return tables
 
 
-def add_forward_entries(network: Network, chain: Network, tables: list[Table], order: str, share: float) -> None:
+def add_forward_entries(
+    network: Network, chain: Network, tables: list[Table], order: str, share: float
+) -> None:
     """Put what the theory of chains says of the chain with which a graph begins into the graph's tables."""
     if chain.input.batch > _MOST_COLUMNS:
         return

@@ -1,14 +1,15 @@
 """How strongly the Gram matrix of a stream's features fluctuates, behind a residual sum.
 
-What attention makes of a finite width (`varprop.analytic.attention.fluctuation`) starts from a number c that every branch
-changes: one that ends in attention by its values, one that ends in an activation by how its output answers to its input.
+What attention makes of a finite width (`varprop.analytic.attention.fluctuation`) starts from a number c that every
+branch changes: one that ends in attention by its values, one that ends in an activation by how its output answers to
+its input.
 """
 
 from __future__ import annotations
 
 from varprop.analytic.attention import advance_fluctuation_attention, advance_fluctuation_mlp
-from varprop.analytic.propagation.slopes import Activated
 from varprop.analytic.propagation.signal import Signal
+from varprop.analytic.propagation.slopes import Activated
 from varprop.analytic.propagation.walk import Place
 from varprop.spec.ops import Activate, Add, Dense, Multiply
 
@@ -29,7 +30,10 @@ def fluctuation_behind_sum(place: Place, inputs: list[Signal]) -> float:
         middle = walk.graph.nodes[last.sources[0]]
         gate = middle
         if isinstance(middle.op, Multiply):
-            gate = next((walk.graph.nodes[i] for i in middle.sources if isinstance(walk.graph.nodes[i].op, Activate)), gate)
+            gate = next(
+                (walk.graph.nodes[i] for i in middle.sources if isinstance(walk.graph.nodes[i].op, Activate)),
+                gate,
+            )
         if not isinstance(gate.op, Activate):
             return advance_fluctuation_attention(c, kept, added, b)
         slopes = walk.signals[gate.index].kept

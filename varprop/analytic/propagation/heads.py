@@ -1,8 +1,8 @@
 """Where the gradient of a graph starts: second moments at the output's columns, and the expected loss.
 
 An example's loss is the mean over its T positions, so that the gradient at a column carries 1/T. ``unit``: iid N(0, 1).
-``mse``: E (z - y)(z' - y')/T². ``bce``: the same of sigmoid(z). ``softmax_ce``: `position_losses`, and for an output tied to
-the embedding the mean of the own token's logit (`tied_loss`).
+``mse``: E (z - y)(z' - y')/T². ``bce``: the same of sigmoid(z). ``softmax_ce``: `position_losses`, and for an output
+tied to the embedding the mean of the own token's logit (`tied_loss`).
 """
 
 from __future__ import annotations

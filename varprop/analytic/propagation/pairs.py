@@ -89,7 +89,12 @@ def activated(phi: Activation, mean: Array, covariance: Array) -> Activations:
 
 
 def _series(
-    phi: Activation, keys: Array, back: NDArray[np.intp], square: Array, slope_square: Array, correlation: Array
+    phi: Activation,
+    keys: Array,
+    back: NDArray[np.intp],
+    square: Array,
+    slope_square: Array,
+    correlation: Array,
 ) -> tuple[Array, Array, float]:
     values, slopes = _tables(phi, keys)
     found, errors = [], []
@@ -106,7 +111,9 @@ def _series(
             total *= correlation
             total += np.outer(own[:, k], own[:, k])
         found.append(total)
-        doubt = float(np.mean(np.abs(correlation) ** count * np.outer(rest, rest)) - np.mean(rest**2) / rest.size)
+        doubt = float(
+            np.mean(np.abs(correlation) ** count * np.outer(rest, rest)) - np.mean(rest**2) / rest.size
+        )
         level = float(np.mean(norm))
         errors.append(max(doubt, 0.0) / level if level > 0.0 else 0.0)
     return found[0], found[1], errors[0]

@@ -1,7 +1,7 @@
 """Averages of Gaussian vectors over their own mean square, by one-dimensional integrals.
 
-For u ~ N(0, K) with eigenvalues λ_k of K, x = |u|²/M and any eps, 1/(x + eps) = ∫ exp(-s (x + eps)) ds gives in the basis
-of eigenvectors
+For u ~ N(0, K) with eigenvalues λ_k of K, x = |u|²/M and any eps, 1/(x + eps) = ∫ exp(-s (x + eps)) ds gives in the
+basis of eigenvectors
 
     E u_k²/(x + eps) = ∫ λ_k / (1 + 2 λ_k s/M) · Π_j (1 + 2 λ_j s/M)^-1/2 · exp(-eps s) ds
 

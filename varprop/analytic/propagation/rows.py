@@ -10,8 +10,8 @@ from varprop.analytic.entries import Entry, moment, number, unpredicted
 from varprop.analytic.propagation.propagate import Propagated
 from varprop.analytic.propagation.rules.attend import Heads
 from varprop.analytic.propagation.signal import Array, Gradient, Signal, merged
-from varprop.analytic.sets import Interval, tails
 from varprop.analytic.propagation.walk import Walk
+from varprop.analytic.sets import Interval, tails
 from varprop.analytic.silent_units import silent_share
 from varprop.analytic.unit_sets import gaussian_probability
 from varprop.spec.graph import Node, Site
@@ -20,7 +20,7 @@ from varprop.spec.ops import Convolution, Dense, Embedding, Unembedding, Weighte
 Table = dict[str, Entry]
 
 _MOST_ORTHANT = 64
-"""Columns up to which the probability that a unit is inactive in all of them is integrated; beyond, features are drawn."""
+"""Columns up to which the chance that a unit is inactive in all of them is integrated; beyond, features are drawn."""
 
 
 def site_entries(found: Propagated, site: Site, share: float) -> Table:
@@ -106,8 +106,8 @@ def _variance_over_columns(second: Array) -> float:
     return float((np.trace(second) - second.sum() / n) / (n - 1))
 
 
-def _correlation(signal: Signal, pairs: Array) -> Entry:
-    """Return the mean cosine of pairs of columns: in one draw it fluctuates about this, so that it holds in the limit."""
+def _correlation(signal: Signal, pairs: NDArray[np.bool_]) -> Entry:
+    """Return the mean cosine of pairs of columns: a draw's own fluctuates about it, so that it holds in the limit."""
     scale = np.sqrt(np.maximum(signal.diagonal, 0.0))
     usable = pairs & np.outer(scale > 0.0, scale > 0.0)
     if not usable.any():
@@ -198,9 +198,7 @@ def _backward(found: Propagated, node: Node, examples: int, positions: int) -> T
     diagonal, why = np.diagonal(gradient.second), gradient.reasons
     table = {
         "gradient_preactivation": _moment(diagonal, gradient.exact, why),
-        "gradient_squared_norm": _moment(
-            diagonal * (node.shape.features * positions), gradient.exact, why
-        ),
+        "gradient_squared_norm": _moment(diagonal * (node.shape.features * positions), gradient.exact, why),
     }
     if not numbers:
         return table

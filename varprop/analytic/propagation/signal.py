@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+Index = NDArray[np.intp]
 
 LARGEST = 2048
 """Columns up to which the covariance of all pairs of them is carried."""
@@ -182,7 +183,9 @@ def total(parts: Sequence[Gradient], node: int, features: int, fill: np.random.G
         for i, one in enumerate(parts):
             for other in parts[:i]:
                 if one.origin >= 0 and one.origin == other.origin:
-                    assert one.factor is not None and other.factor is not None and one.start is not None
+                    assert one.factor is not None
+                    assert other.factor is not None
+                    assert one.start is not None
                     both = np.outer(one.factor, other.factor)
                     second = second + one.start * (both + both.T)
     exact, reasons = all(part.exact for part in parts), merged(*(part.reasons for part in parts))
@@ -201,8 +204,8 @@ def merged(*given: Sequence[str]) -> tuple[str, ...]:
 
 def gram(samples: Array) -> Array:
     """Return the mean over sampled features of the products of columns."""
-    found: Array = samples @ samples.T
-    return found / samples.shape[1]
+    found = samples @ samples.T
+    return np.asarray(found / samples.shape[1])
 
 
 def sample_count(columns: int) -> int:
@@ -223,7 +226,7 @@ def gaussian(second: Array, count: int, rng: np.random.Generator) -> Array:
     else:
         draws /= np.sqrt(np.mean(np.square(draws), axis=1))[:, None]
     found = root(second) @ draws
-    return np.concatenate([found, -found], axis=1)
+    return np.asarray(np.concatenate([found, -found], axis=1))
 
 
 def root(second: Array) -> Array:

@@ -225,7 +225,9 @@ class Walk:
                 self._drawn[i] = draws + signal.mean[:, None]
             else:
                 inputs = [self.signals[j] for j in node.sources]
-                self._drawn[i] = rule.sample(Place(self, node), inputs, [self._drawn[j] for j in node.sources])
+                self._drawn[i] = rule.sample(
+                    Place(self, node), inputs, [self._drawn[j] for j in node.sources]
+                )
         return self._drawn[index]
 
     @cached_property

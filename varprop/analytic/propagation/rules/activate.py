@@ -10,8 +10,8 @@ import numpy as np
 
 from varprop.activations import Activation
 from varprop.analytic.propagation.pairs import activated
-from varprop.analytic.propagation.slopes import Activated
 from varprop.analytic.propagation.signal import Array, Gradient, Signal, gram, merged
+from varprop.analytic.propagation.slopes import Activated
 from varprop.analytic.propagation.walk import Place, Roots, Rule, Walk, kept_roots
 from varprop.spec.graph import Node
 from varprop.spec.ops import Activate

@@ -107,5 +107,3 @@ def _roots(walk: Walk, node: Node) -> Roots:
 
 
 RULE = Rule(_forward, _backward, roots=_roots)
-
-

@@ -2,9 +2,9 @@
 
 The centred columns are a Gaussian vector u of covariance C K C. Its normalized second moment is an exact integral in
 the limit of wide layers (`varprop.analytic.propagation.quadratic`). Backward the projections that it makes meet the
-slopes of the activation behind it: an unbiased direction of the columns, and the values themselves, which ReLU's mask
-does not leave alone. That is followed feature by feature (`Walk.sample`). The gradient in front of it is that of the sum
-of all examples' losses, as every column moves the others.
+slopes of the activation behind it: the columns' mean, and the direction of the values themselves, which ReLU's mask
+does not leave alone. That is followed feature by feature (`Walk.sample`). The gradient in front of it is that of the
+sum of all examples' losses, as every column moves the others.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from varprop.analytic.propagation.rules.dense import Read
-from varprop.analytic.propagation.signal import Array, Gradient, Signal, merged
+from varprop.analytic.propagation.signal import Array, Gradient, Index, Signal, merged
 from varprop.analytic.propagation.walk import Place, Roots, Rule, Walk
 from varprop.initializers import Law
 from varprop.spec.graph import Node
@@ -50,7 +50,8 @@ def _positions(place: Place, inputs: list[Signal]) -> Signal:
     op = place.node.op
     assert isinstance(op, Positions)
     (before,) = inputs
-    same = np.kron(np.ones((place.examples, place.examples)), np.eye(place.node.shape.count))
+    eye = np.eye(place.node.shape.count)
+    same: Array = np.tile(eye, (place.examples, place.examples))
     added = _table(place, same, op.weight_law(*place.before))
     mixed = np.outer(before.mean, added.mean)
     common = None
@@ -115,7 +116,7 @@ def _class_token(place: Place, inputs: list[Signal]) -> Signal:
     )
 
 
-def class_columns(place: Place) -> tuple[Array, Array]:
+def class_columns(place: Place) -> tuple[Index, Index]:
     """Return the columns of the class token, and those of what was there before."""
     count = place.node.shape.count
     columns = np.arange(place.columns).reshape(place.examples, count)
@@ -125,9 +126,7 @@ def class_columns(place: Place) -> tuple[Array, Array]:
 def _class_back(place: Place, gradient: Gradient, inputs: list[Signal]) -> list[Gradient]:
     _, old = class_columns(place)
     samples = None if gradient.samples is None else gradient.samples[old]
-    return [
-        Gradient(gradient.second[np.ix_(old, old)], gradient.exact, gradient.reasons, samples=samples)
-    ]
+    return [Gradient(gradient.second[np.ix_(old, old)], gradient.exact, gradient.reasons, samples=samples)]
 
 
 def _unembedding(place: Place, inputs: list[Signal]) -> Signal:
@@ -174,7 +173,7 @@ def _same_tokens(place: Place) -> Array:
     ids = place.walk.network.input.array()[0]
     if ids.size != place.columns:
         return np.eye(place.columns)
-    return (ids[:, None] == ids).astype(np.float64)
+    return np.asarray(ids[:, None] == ids, dtype=np.float64)
 
 
 def tied_law(place: Place) -> Law:

@@ -1,7 +1,7 @@
 """Sums and products of values, entry by entry.
 
-E (Σ a_i x_i)(Σ a_i x_i)ᵀ has cross terms; that of two values of which one is linear in weights of mean zero of its own is
-the product of their means, exactly (`Walk.independent`): so it is for a residual branch that ends in a map.
+E (Σ a_i x_i)(Σ a_i x_i)ᵀ has cross terms; that of two values of which one is linear in weights of mean zero of its own
+is the product of their means, exactly (`Walk.independent`): so it is for a residual branch that ends in a map.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from varprop.analytic.propagation.fluctuation import fluctuation_behind_sum
 from varprop.analytic.propagation.signal import Array, Gradient, Signal, gram, merged
 from varprop.analytic.propagation.walk import Place, Roots, Rule, Walk, kept_roots
 from varprop.spec.graph import Node
-from varprop.spec.ops import Add, Multiply
+from varprop.spec.ops import Add
 
 
 def _add(place: Place, inputs: list[Signal]) -> Signal:
@@ -32,7 +32,9 @@ def _add(place: Place, inputs: list[Signal]) -> Signal:
             if means is not None:
                 both = x.feature_means if sources[i] == sources[j] else np.outer(x.mean, y.mean)
                 means = means + a * b * (both + both.T)
-    why = () if known else (f"values added at {place.node.name} that share weights are taken as uncorrelated",)
+    why = (
+        () if known else (f"values added at {place.node.name} that share weights are taken as uncorrelated",)
+    )
     gaussian = all(x.gaussian for x in inputs) and separate
     tokens = [a * x.token for a, x in pairs if x.token is not None]
     return Signal(
@@ -55,10 +57,7 @@ def _add(place: Place, inputs: list[Signal]) -> Signal:
 def _symmetric(place: Place, inputs: list[Signal]) -> bool:
     walk, sources = place.walk, place.node.sources
     return all(x.symmetric for x in inputs) and all(
-        any(not walk.depends(j, w) for w in walk.roots[i].odd)
-        for i in sources
-        for j in sources
-        if i != j
+        any(not walk.depends(j, w) for w in walk.roots[i].odd) for i in sources for j in sources if i != j
     )
 
 
@@ -81,7 +80,7 @@ def _add_sample_back(place: Place, gradient: Array, inputs: list[Signal], values
 
 
 def _multiply(place: Place, inputs: list[Signal]) -> Signal:
-    """Return the signal of x y: of values independent given what both read, E x x' E y y' in the limit of wide layers."""
+    """Return the signal of x y: E x x' E y y' in the limit of wide layers, if independent given what both read."""
     walk, (one, other) = place.walk, place.node.sources
     x, y = inputs
     reasons = merged(x.reasons, y.reasons)
@@ -103,7 +102,7 @@ def _multiply(place: Place, inputs: list[Signal]) -> Signal:
 
 
 def _multiply_back(place: Place, gradient: Gradient, inputs: list[Signal]) -> list[Gradient]:
-    walk, (one, other) = place.walk, place.node.sources
+    one, other = place.node.sources
     reasons = merged(gradient.reasons, *(x.reasons for x in inputs))
     if one == other:
         n = gradient.second.shape[0]
@@ -141,6 +140,4 @@ def _multiply_roots(walk: Walk, node: Node) -> Roots:
 
 
 ADD = Rule(_add, _add_back, _add_sample, _add_sample_back, roots=kept_roots)
-MULTIPLY = Rule(
-    _multiply, _multiply_back, _multiply_sample, _multiply_sample_back, roots=_multiply_roots
-)
+MULTIPLY = Rule(_multiply, _multiply_back, _multiply_sample, _multiply_sample_back, roots=_multiply_roots)

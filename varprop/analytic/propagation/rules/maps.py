@@ -22,7 +22,12 @@ _KURTOSIS = 0.02
 
 
 def through(
-    place: Place, before: Signal, weights: Law, biases: Law, gathered: tuple[Array, Array, Array], kept: object
+    place: Place,
+    before: Signal,
+    weights: Law,
+    biases: Law,
+    gathered: tuple[Array, Array, Array],
+    kept: object,
 ) -> Signal:
     """Return the signal behind weights and biases.
 
@@ -58,7 +63,9 @@ def through(
     if not normal:
         share = biases.variance / np.maximum(np.diagonal(second) - np.square(mean), 1e-300)
         if np.max(np.abs(biases.finite_kurtosis) * np.square(share)) > _KURTOSIS:
-            reasons = merged(reasons, (f"the {biases.family} biases of {place.node.name} are taken as Gaussian",))
+            reasons = merged(
+                reasons, (f"the {biases.family} biases of {place.node.name} are taken as Gaussian",)
+            )
     return Signal(
         second,
         mean,

@@ -1,6 +1,6 @@
 """Normalizations over features: LayerNorm, RMSNorm, GroupNorm.
 
-Over many features mean and variance of a column are numbers: y_t = (x_t - m_t) r_t with r_t = (E (x_t - m_t)² + eps)^-1/2.
+Over many features mean and variance of a column are numbers: y_t = (x_t - m_t) r_t, r_t = (E (x_t - m_t)² + eps)^-1/2.
 Backward each divides by what it divided by, and takes one direction of the features (two with the mean) out of the
 gradient: factors 1 - 1/n, 1 - 2/n for a gradient that is isotropic over features.
 """
@@ -95,17 +95,15 @@ def _group_norm(place: Place, inputs: list[Signal]) -> Signal:
     blocks = np.arange(place.columns) // count
     same = (blocks[:, None] == blocks).astype(np.float64) / count
     # The mean over a group's features and positions: of independent features E m m' is a `size`-th part of a feature's.
-    means = np.outer(before.mean, before.mean) + (before.feature_means - np.outer(before.mean, before.mean)) * (
-        before.features / size
-    )
+    means = np.outer(before.mean, before.mean) + (
+        before.feature_means - np.outer(before.mean, before.mean)
+    ) * (before.features / size)
     if before.common is not None:
         means = before.between + (before.second - before.between) / size
     half, whole = means @ same, same @ means @ same
     second = before.second - half - half.T + whole
     spread = same @ np.diagonal(second)
-    kept = Normalized(
-        same @ before.mean, _inverse(spread, op.eps), max(1.0 - 2.0 / (size * count), 0.0)
-    )
+    kept = Normalized(same @ before.mean, _inverse(spread, op.eps), max(1.0 - 2.0 / (size * count), 0.0))
     found = _scaled(before, second, None, kept, spread)
     if before.mean.any():
         return found
@@ -116,7 +114,9 @@ def _backward(place: Place, gradient: Gradient, inputs: list[Signal]) -> list[Gr
     kept = place.walk.signals[place.node.index].kept
     assert isinstance(kept, Normalized)
     second = gradient.scaled(kept.inverse * np.sqrt(kept.kept)).second
-    return [Gradient(second, False, gradient.reasons, common=np.zeros_like(second) if kept.centring else None)]
+    return [
+        Gradient(second, False, gradient.reasons, common=np.zeros_like(second) if kept.centring else None)
+    ]
 
 
 def _sample(place: Place, inputs: list[Signal], values: list[Array]) -> Array:

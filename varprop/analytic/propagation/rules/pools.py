@@ -57,7 +57,9 @@ def _mean_sample(place: Place, inputs: list[Signal], values: list[Array]) -> Arr
     return _averaging(place) @ values[0] if place.before[0].positions else values[0]
 
 
-def _mean_sample_back(place: Place, gradient: Array, inputs: list[Signal], values: list[Array]) -> list[Array]:
+def _mean_sample_back(
+    place: Place, gradient: Array, inputs: list[Signal], values: list[Array]
+) -> list[Array]:
     return [_averaging(place).T @ gradient if place.before[0].positions else gradient]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from varprop.analytic.propagation.rules.maps import Known
-from varprop.analytic.propagation.signal import Array, Gradient, Signal, merged
+from varprop.analytic.propagation.signal import Array, Gradient, Index, Signal, merged
 from varprop.analytic.propagation.walk import Place, Rule, kept_roots
 from varprop.spec.ops import Dropout, Select
 
@@ -34,7 +34,7 @@ def _nothing(place: Place, gradient: Gradient, inputs: list[Signal]) -> list[Gra
     return []
 
 
-def _select_columns(place: Place) -> Array:
+def _select_columns(place: Place) -> Index:
     op = place.node.op
     assert isinstance(op, Select)
     return np.arange(place.examples) * place.before[0].count + op.position
@@ -109,12 +109,14 @@ def _flatten(place: Place, inputs: list[Signal]) -> Signal:
 
 def _correlated(second: Array, examples: int) -> bool:
     cells = _cells(second, examples)
-    return bool(np.abs(cells - np.einsum("atbt->atb", cells)[..., None] * np.eye(cells.shape[1])[None, :, None]).any())
+    return bool(
+        np.abs(cells - np.einsum("atbt->atb", cells)[..., None] * np.eye(cells.shape[1])[None, :, None]).any()
+    )
 
 
 def _flatten_back(place: Place, gradient: Gradient, inputs: list[Signal]) -> list[Gradient]:
     t = place.before[0].count
-    second = np.kron(gradient.second, np.eye(t))
+    second = np.asarray(np.kron(gradient.second, np.eye(t)), dtype=np.float64)
     return [Gradient(second, gradient.exact, gradient.reasons)]
 
 
@@ -151,9 +153,8 @@ def _transpose(place: Place, inputs: list[Signal]) -> Signal:
 
 
 def _transpose_back(place: Place, gradient: Gradient, inputs: list[Signal]) -> list[Gradient]:
-    b, t, n = place.examples, place.before[0].count, inputs[0].features
+    b, t = place.examples, place.before[0].count
     second, common = _turned(gradient.second, gradient.between(t), b, t)
-    assert second.shape[0] == b * t and n * b == gradient.second.shape[0]
     return [Gradient(second, gradient.exact, gradient.reasons, common=common)]
 
 
