@@ -153,6 +153,12 @@ def ratios(count: Array, logit_variance: Array, head_size: int) -> Ratios:
     return Ratios((nodes * forward) @ weights, query @ weights, (nodes * jacobian) @ weights)
 
 
+def growth(x: Array) -> Array:
+    """Return (e^x - 1) / x."""
+    near = np.abs(x) < 1e-8
+    return np.asarray(np.where(near, 1.0 + 0.5 * x, np.expm1(x) / np.where(near, 1.0, x)))
+
+
 @functools.lru_cache(maxsize=64)
 def _chi_square(head_size: int) -> tuple[Array, Array]:
     """Return twelve Gauss nodes of chi²_d / d with their weights."""

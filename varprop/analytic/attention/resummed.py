@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from varprop.analytic.attention.averages import BackwardAverages, ForwardAverages
 from varprop.analytic.attention.fluctuation import double_trace, own_pair_factor
 from varprop.analytic.attention.forms import Forms, left, right, symmetrized, transposed
-from varprop.analytic.attention.iid_logits import Ratios, ratios
+from varprop.analytic.attention.iid_logits import Ratios, growth, ratios
 from varprop.analytic.attention.kernels import HeadKernels
 
 Array = NDArray[np.float64]
@@ -100,7 +100,7 @@ class _Pairs:
         log = np.log(np.maximum(f1, 1e-300) / np.maximum(f0, 1e-300))
         log = 0.5 * np.add.outer(log, log)
         row = np.sqrt(np.outer(self._answers.forward, self._answers.forward))
-        return np.asarray(self._scale * self._g * row * _growth(self._g * log) / _growth(log))
+        return np.asarray(self._scale * self._g * row * growth(self._g * log) / growth(log))
 
     def query(self) -> Array:
         """Return F over F0."""
@@ -123,12 +123,6 @@ class _Pairs:
     def _moment(self, lam: Array) -> Array:
         x = lam / self._d
         return np.asarray(np.square(1.0 - x * self._g) - np.square(x)) ** (-0.5 * self._d)
-
-
-def _growth(x: Array) -> Array:
-    """Return (e^x - 1) / x."""
-    near = np.abs(x) < 1e-8
-    return np.asarray(np.where(near, 1.0 + 0.5 * x, np.expm1(x) / np.where(near, 1.0, x)))
 
 
 def _over_keys(kernels: HeadKernels) -> Array:

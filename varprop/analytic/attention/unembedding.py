@@ -12,9 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from varprop._validation import InputError, check_integer, check_real, described
+from varprop.analytic.attention.iid_logits import growth, iid_weights
 from varprop.analytic.cross_entropy import softmax_averages
 
 Array = NDArray[np.float64]
+
+_TINY, _HUGE = 1e-8, 1e4
+"""Variances of logits between which the interpolation is bent; beyond, it is straight."""
 
 
 class PositionLosses(NamedTuple):
@@ -25,8 +29,8 @@ class PositionLosses(NamedTuple):
     loss : ndarray
         E[-ln p_y] at each position, shape (N,); exact.
     gradient : ndarray
-        E[(p_t - e_t).(p_t' - e_t')] summed over classes, shape (N, N). The diagonal is exact; between positions the
-        growth of E[p.p'] with the covariance is that of log-normal weights, which matters for few classes only.
+        E[(p_t - e_t).(p_t' - e_t')] summed over classes, shape (N, N). The diagonal is exact; between positions E[p.p']
+        is interpolated between independent and equal logits, which matters for few classes only.
     """
 
     loss: Array
@@ -74,24 +78,36 @@ def position_losses(
     loss = np.array([a.loss for a in averages])[index]
     above = np.array([a.squares for a in averages])[index] - 1.0 / classes
     same = np.broadcast_to(1.0 / classes if same_label is None else np.asarray(same_label), covariance.shape)
-    gradient = same - 1.0 / classes + np.sqrt(np.outer(above, above)) * _relative_growth(covariance, variance)
+    bend = np.array(
+        [_bend(classes, v, a.squares - 1.0 / classes) for v, a in zip(levels, averages, strict=True)]
+    )
+    # Of logits without spread rounding may leave less than nothing.
+    above = np.maximum(above, 0.0)
+    gradient = same - 1.0 / classes + _between(covariance, variance, above, bend[index])
     np.fill_diagonal(gradient, 1.0 - 1.0 / classes + above)
     return PositionLosses(loss, gradient)
 
 
-def _relative_growth(covariance: Array, variance: Array) -> Array:
-    """Return (e^{Sl_tt'} - 1) / sqrt((e^{Sl_tt} - 1) (e^{Sl_t't'} - 1)), without overflow; 0 where a variance is 0."""
-    top = np.maximum(0.5 * np.add.outer(variance, variance), 1e-300)
-    numerator = np.exp(np.minimum(covariance - top, 0.0)) - np.exp(-top)
-    # Near 0 the difference of exponentials loses the digits that expm1 keeps.
-    numerator = np.where(
-        top < 1.0, np.expm1(np.minimum(covariance, 1.0)) * np.exp(-np.minimum(top, 1.0)), numerator
-    )
-    own = np.sqrt(-np.expm1(-variance))
-    denominator = np.outer(own, own)
-    return np.asarray(
-        np.where(denominator > 0.0, numerator / np.where(denominator > 0.0, denominator, 1.0), 0.0)
-    )
+def _between(covariance: Array, variance: Array, above: Array, bend: Array) -> Array:
+    """Return E[p.p'] - 1/V between positions whose logits have correlation g.
+
+    Its derivative in the covariance is E tr(J J'), J = diag p - p p^T, which grows like f0 (f1 / f0)^g from independent
+    logits, f0 = (E tr J)² / (V - 1), to equal ones; `bend` is ln(f1 / f0), and `above` fixes the value at g = 1.
+    """
+    own = np.sqrt(variance)
+    scale = np.outer(own, own)
+    g = np.clip(np.where(scale > 0.0, covariance / np.where(scale > 0.0, scale, 1.0), 0.0), -1.0, 1.0)
+    log = 0.5 * np.add.outer(bend, bend)
+    return np.asarray(np.sqrt(np.outer(above, above)) * g * growth(g * log) / growth(log))
+
+
+def _bend(classes: int, variance: float, above: float) -> float:
+    """Return ln(f1 / f0) of `_between`; 0 where logits do not vary."""
+    if not _TINY < variance < _HUGE:
+        return 0.0
+    equal = float(iid_weights(np.array([float(classes)]), float(np.sqrt(variance))).jacobian[0])
+    apart = (1.0 - 1.0 / classes - above) ** 2 / (classes - 1.0)
+    return float(np.log(equal / apart)) if min(equal, apart) > 0.0 else 0.0
 
 
 def tied_loss(mean: float, classes: int, own_label: float | None = None) -> float:
