@@ -115,8 +115,8 @@ def test_fluctuation_of_explicit_projections():
     """c of the Gram matrix behind random values and output projection: 1 + 1 + 1, from 4000 explicit draws.
 
     Attention passes each token its own value. c = n Var(Y_ab) / (Y_aa Y_bb) for independent tokens; at n = 48 it is
-    3 + 3/n + 3/n² = 3.064 by E (x.y)² -> (1 + 1/n) (x.y)² + |x|² |y|² / n. Its standard error is 3 sqrt(2 / 4000) = 0.07,
-    widened by heavy tails to 0.1: within 4.5 of them, false alarm 1e-5; catches a projection left out (2 in place of 3).
+    3 + 3/n + 3/n² = 3.064 by E (x.y)² → (1 + 1/n) (x.y)² + |x|² |y|² / n. Its standard error 3 sqrt(2 / 4000) = 0.07,
+    widened by tails to 0.1: within 4.5 of them, false alarm 1e-5; catches a projection left out (2 in place of 3).
     """
     rng, n = np.random.default_rng(3), 48
     products = []
