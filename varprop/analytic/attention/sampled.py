@@ -41,7 +41,8 @@ class _Heads(NamedTuple):
 def head_pairs(kernels: HeadKernels) -> int:
     """Return how many pairs of heads are drawn: more where logits are large, or where they cost little.
 
-    With 16 pairs over 32 tokens, 90 % of errors are below 0.3 % forward; backward below 1 % at s = 1, 2.4 % at s = 5.
+    Spread of traces over seeds, 32 causal tokens, d = 64, logits of standard deviation 1 to 5: with 16 pairs
+    0.7 to 1.3 % forward and 1 to 3 % backward; with the 128 that they get, 0.2 to 0.3 % and 0.3 to 1.2 %.
     """
     n, widest = kernels.query.shape[0], float(np.max(kernels.rows.variance))
     least = 16 if widest < 1.5**2 else 32 if widest < 3.0**2 else 64
