@@ -18,12 +18,22 @@ if TYPE_CHECKING:
 WIDTHS, ACTIVATION, WEIGHTS = "200x9,10", "tanh", "glorot_normal"
 """The network of a command line that says nothing about it."""
 
+_FAMILY = {
+    "preset": "gpt2, bert-base, llama-7b, vit-b/16, t5-small and others",
+    "depth": "number of blocks or layers",
+    "width": "features",
+    "heads": "heads of attention",
+    "tokens": "positions of an example",
+    "vocabulary": "number of tokens",
+}
+"""Arguments of families that have an option of their own."""
+
 _NETWORK: tuple[tuple[str, dict[str, Any]], ...] = (
     (
         "--input",
         {
-            "help": "half_on:1000, constant:1000, gaussian:784x64, digits:64 or a .csv, .npy or .parquet "
-            "file.  [default: half_on of the first width's size, or of 1000 for one layer]"
+            "help": "half_on:1000, constant:1000, gaussian:784x64, digits:64, tokens:64x50257, images:3x32x32 or a "
+            ".csv, .npy or .parquet file.  [default: half_on of the first width's size, or of 1000 for one layer]"
         },
     ),
     ("--widths", {"help": f"Widths of the layers; 500x10 is ten of 500.  [default: {WIDTHS}]"}),
@@ -32,7 +42,21 @@ _NETWORK: tuple[tuple[str, dict[str, Any]], ...] = (
     ("--biases", {"help": "Initializer of the biases.  [default: zeros, or what belongs to the weights]"}),
     ("--gain", {"type": float, "help": "Factor on every weight.  [default: 1]"}),
     ("--output-activation", {"help": "Of the last layer.  [default: linear]"}),
-    ("--head", {"help": "What starts the gradient: unit, mse, bce, softmax_ce.  [default: unit]"}),
+    (
+        "--head",
+        {
+            "help": "What starts the gradient: unit, mse, bce, softmax_ce.  [default: unit; of a family softmax_ce]"
+        },
+    ),
+    *((f"--{key}", {"help": f"Of the family STUDY: {what}."}) for key, what in _FAMILY.items()),
+    (
+        "--set",
+        {
+            "multiple": True,
+            "metavar": "KEY=VALUE",
+            "help": "Another argument of the family STUDY, such as norm=post; may be given several times.",
+        },
+    ),
 )
 
 _SIMULATION: tuple[tuple[str, dict[str, Any]], ...] = (
@@ -177,7 +201,7 @@ def _with_options(
 
 
 def chosen_study(study: str | None, network: dict[str, Any], default: bool = False) -> Study:
-    """Return the study that a command line speaks of: a file, or networks made from options.
+    """Return the study that a command line speaks of: a file, a family, or networks made from options.
 
     Several ``--activation`` or ``--weights`` give every combination.
 
@@ -186,8 +210,18 @@ def chosen_study(study: str | None, network: dict[str, Any], default: bool = Fal
     InputError
         Both a file and options, or anything the spec refuses.
     """
+    from varprop.cli.families import family_networks, is_family
     from varprop.spec import Study, default_study, mlp, parse_input, read_study
 
+    if study is not None and is_family(study):
+        options = {key: value for key, value in network.items() if key != "set" and key not in _FAMILY}
+        settings = [f"{key}={network[key]}" for key in _FAMILY if key in network]
+        made = family_networks(study, options, [*settings, *network.get("set", ())])
+        return Study("command line", made, title=f"What the initializer does to {made[0].case}"[:200])
+    alone = next((key for key in (*_FAMILY, "set") if key in network), None)
+    if alone is not None:
+        found = network[alone] if alone != "set" else network["set"][0]
+        raise InputError(alone, found, "the name of a family before it: transformer, resnet or mlp_mixer")
     if study is not None and network:
         flag = "--" + next(iter(network)).replace("_", "-")
         raise InputError("study", study, f"either a study file or options such as {flag}, not both")

@@ -10,12 +10,14 @@ import click
 
 from varprop._validation import InputError
 from varprop.cli.commands import CONTEXT
+from varprop.cli.families import is_family
 from varprop.cli.options import chosen_study, format_option, network_options
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from varprop.cli.output import Printed
+    from varprop.spec import Study
 
 
 @click.command("list", context_settings=CONTEXT)
@@ -39,7 +41,7 @@ def describe_command(study: str | None, network: dict[str, object], form: str) -
     """Describe STUDY: a study file, an activation or an initializer such as 'leaky_relu(slope=0.2)'.
 
     With --allow-code also an activation of the form module:function. With options instead: the layers of that
-    network.
+    network. With the name of a family (transformer, resnet, mlp_mixer): its nodes, with op, shape, parameters and law.
     """
     from varprop.cli.output import show
 
@@ -48,7 +50,11 @@ def describe_command(study: str | None, network: dict[str, object], form: str) -
 
 
 def _network(network: dict[str, object]) -> pd.DataFrame:
-    study = chosen_study(None, network)
+    return _one_or_all(chosen_study(None, network))
+
+
+def _one_or_all(study: Study) -> pd.DataFrame:
+    """Return the layers or nodes of a network, or of several networks a row each."""
     return study.networks[0].describe() if len(study.networks) == 1 else study.describe()
 
 
@@ -59,15 +65,19 @@ def _target(text: str, network: dict[str, object]) -> pd.DataFrame:
     from varprop.initializers import registry as initializers
 
     name = text.split("(")[0].strip()
+    if is_family(text):
+        return _one_or_all(chosen_study(text, network))
     if network or text.endswith(".toml") or os.path.isfile(text):  # noqa: PTH113 -- never raises
-        return chosen_study(text, network).describe()
+        study = chosen_study(text, network)
+        return study.describe() if study.networks[0].is_chain else _one_or_all(study)
     if name in initializers:
         return _initializer(text)
     if name in activations or ":" in text:
         return _activation(text)
     from varprop._validation import close_match
+    from varprop.spec import families
 
-    known = close_match(name, [*activations, *initializers])
+    known = close_match(name, [*activations, *initializers, *families])
     raise InputError("study", text, f"a study file that exists, or {known}")
 
 
