@@ -240,3 +240,14 @@ def test_tables_of_another_network_with_the_same_name_are_refused(tables: dict[s
     for judge in (vp.diagnose, vp.suggest, measured_spread, lambda t: vp.compare(tables["predicted"], t)):
         with pytest.raises(vp.InputError, match=r"twice.*different cases"):
             judge(two_runs)
+
+
+@pytest.mark.parametrize("size", [3.2e75, 3.7e152, 5.3e153, 1e300, 1e-300])
+@pytest.mark.parametrize("column", ["std_error", "log_std", "variance_ratio", "plain_std_error"])
+def test_absurd_errors_in_a_table_decide_nothing_by_overflow(column, size):
+    """Fuzzing edits single numbers of a table; their powers must not end in a warning, nor contradict theory."""
+    network = vp.mlp([30, 30, 10], "relu", "he_normal", input=vp.gaussian(30, 3))
+    simulated = vp.simulate(network, draws=30)
+    simulated[column] = size
+    compared = vp.compare(vp.predict(network), simulated)
+    assert size < 1.0 or not (compared.verdict == "differs").any()

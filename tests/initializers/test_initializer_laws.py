@@ -163,3 +163,10 @@ def test_layer_presets_bring_their_bias():
     assert abs(torch_bias.sample((100,), rng=np.random.default_rng(0), fan_in=500)).max() <= 500**-0.5
     assert vp.initializers.bias_of(vp.initializer("keras.dense_default")).law(None, None).deterministic
     assert vp.initializers.bias_of(vp.initializer("glorot_uniform")) is None
+
+
+def test_truncation_to_bounds_that_no_double_tells_apart_is_refused():
+    """At 1.8e16 standard deviations from the mean both bounds are one number, and moments would be 0/0."""
+    with pytest.raises(vp.InputError, match="told apart"):
+        laws.truncated_normal(1.8e16, 1.0, 0.0, 1e-3)
+    assert laws.truncated_normal(40.0, 1.0, 0.0, 1e-3).variance > 0.0

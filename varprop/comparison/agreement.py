@@ -36,6 +36,7 @@ class Family:
     cases: int
 
 
+@np.errstate(over="ignore")  # what overflows is an infinite reach, and the row is undecided
 def compare_frames(
     predicted: pd.DataFrame,
     simulated: pd.DataFrame,

@@ -158,7 +158,11 @@ def truncated_normal(mean: float, std: float, low: float, high: float) -> Law:
     low, high = check_real("low", low), check_real("high", high)
     if low >= high:
         raise InputError("low", low, f"less than the upper bound {high:g}")
-    shift, variance, kurtosis = truncated_moments((low - mean) / std, (high - mean) / std)
+    ends = (low - mean) / std, (high - mean) / std
+    if ends[0] == ends[1]:
+        allowed = f"bounds that can be told apart {max(map(abs, ends)):.3g} standard deviations from the mean"
+        raise InputError("low", described(f"{low:g} with high {high:g}"), allowed)
+    shift, variance, kurtosis = truncated_moments(*ends)
     law = _independent(
         "truncated_normal", mean + std * shift, std**2 * variance, kurtosis,
         location=mean, scale=std, low=low, high=high,

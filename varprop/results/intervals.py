@@ -147,7 +147,7 @@ def reaches(means: Means, level: float | Array) -> tuple[Array, Array]:
     down, up = np.where(below, far, short), np.where(above, far, short)
     if means.fraction.any():
         rare, rarer = means.value <= 0.5, np.minimum(means.value, 1.0 - means.value)
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
             bend = np.where(rarer > 0, np.square(short) / (2.0 * rarer), 0.0)
             far = bend + np.sqrt(np.square(short) + np.square(bend))
         unseen = -np.expm1(np.log(level / 2.0) / np.maximum(means.draws, 1.0))
@@ -164,6 +164,7 @@ def p_values(means: Means, hypothesis: Array) -> Array:
     freedom = np.maximum(means.draws - 1.0, 1.0)
     gap = means.value - hypothesis
     with np.errstate(divide="ignore", invalid="ignore"):
+        distance = np.nan_to_num(np.abs(gap) / means.error, nan=0.0, posinf=np.inf)
         t = np.clip(gap / means.error, -_FARTHEST, _FARTHEST)
     dangerous = means.both | (np.sign(gap) != np.where(means.skewness < 0.0, -1.0, 1.0))
     a = steepness(means)
@@ -171,7 +172,7 @@ def p_values(means: Means, hypothesis: Array) -> Array:
     p = np.asarray(2.0 * stdtr(freedom, bent))
     doubtful = dangerous & (p < 0.1) & (means.log_variance > 0) & ~means.fraction
     if doubtful.any():
-        p[doubtful] = _by_reach(means.at(doubtful), np.abs(t[doubtful]))
+        p[doubtful] = _by_reach(means.at(doubtful), distance[doubtful])
     if means.fraction.any():
         rarer = np.minimum(means.value, 1.0 - means.value)
         inward = (gap < 0) == (means.value <= 0.5)
@@ -183,9 +184,15 @@ def p_values(means: Means, hypothesis: Array) -> Array:
     return np.minimum(p, 1.0)
 
 
+_STEEPEST = 1e3
+"""The skewness of n numbers is below their root: what a table claims beyond is bounded, lest powers overflow."""
+
+
 def steepness(means: Means) -> Array:
     """Return a = |skewness| / (3 sqrt(draws)), by which the transformation bends."""
-    return np.asarray(np.abs(means.skewness) / (3.0 * np.sqrt(np.maximum(means.draws, 1.0))))
+    return np.asarray(
+        np.minimum(np.abs(means.skewness) / (3.0 * np.sqrt(np.maximum(means.draws, 1.0))), _STEEPEST)
+    )
 
 
 def _far_reach(means: Means, t: Array, level: float | Array) -> Array:
