@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from varprop.montecarlo.blocks import Block, Plan
     from varprop.montecarlo.ops import Place
 
-KEPT = 1 << 29
-"""Bytes up to which one draw keeps all that the way back needs; beyond, segments are walked twice."""
+KEPT = 700 << 20
+"""Bytes up to which a group keeps all that the way back needs; beyond, segments are walked twice."""
 
 _GROUP = 1 << 28
 _ELEMENTS = 3 << 16
@@ -53,7 +53,7 @@ def sample_block(plan: Plan, block: Block) -> Statistics:
                     draws,
                     explicit=explicit,
                     keep_weights=_keeps_weights(program, explicit),
-                    again=_again(program),
+                    again=_again(program, draws * dtype.itemsize // 4),
                 )
                 break
             except NeedsDouble:
@@ -71,7 +71,7 @@ def working_bytes(plan: Plan) -> int:
     explicit = plan.sampler == "dense"
     sizes = group_sizes(program, explicit, min(plan.block_size, plan.draws))
     # Double precision, if a group needs it, doubles what one draw holds.
-    group = 2 * max(sizes) * draw_bytes(program, explicit)
+    group = max(n * draw_bytes(program, explicit, _again(program, n)) for n in (max(sizes), 2 * max(sizes)))
     return group + sum(sizes) * program.depth * len(NAMES) * _BYTES_PER_VALUE
 
 
@@ -79,17 +79,17 @@ def group_sizes(program: GraphProgram, explicit: bool, draws: int) -> list[int]:
     """Cut `draws` into groups that are walked side by side, as equal as can be."""
     elements = max(place.output.features * place.output.count * place.examples for place in program.places)
     wide = max(1, _ELEMENTS // elements)
-    fits = max(1, _GROUP // draw_bytes(program, explicit))
+    fits = max(1, _GROUP // draw_bytes(program, explicit, again=False))
     size = min(max(wide, _FEWEST), fits, draws)
     number = math.ceil(draws / size)
     return [draws // number + (i < draws % number) for i in range(number)]
 
 
-def draw_bytes(program: GraphProgram, explicit: bool) -> int:
+def draw_bytes(program: GraphProgram, explicit: bool, again: bool) -> int:
     """Return roughly how many bytes one draw holds while it is walked, in single precision."""
     examples = program.network.input.batch
     held = held_bytes(program.graph, examples)
-    if _again(program):
+    if again:
         held = segmented_bytes(program.graph, program.segments, examples)
     sizes = _matrix_sizes(program, explicit)
     held += sum(sizes) if _keeps_weights(program, explicit) else 2 * max(sizes, default=0)
@@ -97,8 +97,9 @@ def draw_bytes(program: GraphProgram, explicit: bool) -> int:
     return held + 4 * 6 * widest
 
 
-def _again(program: GraphProgram) -> bool:
-    return held_bytes(program.graph, program.network.input.batch) > KEPT
+def _again(program: GraphProgram, draws: int) -> bool:
+    """Say whether so many draws in single precision (half as many in double) keep too much."""
+    return draws * held_bytes(program.graph, program.network.input.batch) > KEPT
 
 
 def _keeps_weights(program: GraphProgram, explicit: bool) -> bool:
