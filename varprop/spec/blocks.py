@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from varprop._validation import InputError
@@ -50,6 +51,11 @@ class Sequence_:
     parts: tuple[Part, ...]
     name: str = ""
 
+    @cached_property
+    def size(self) -> int:
+        """Number of nodes."""
+        return sum(size_of(part) for part in self.parts)
+
     @property
     def title(self) -> str:
         """Its name."""
@@ -62,6 +68,11 @@ class Sequence_:
     def content(self) -> dict[str, Any]:
         """Return the parts as plain data; names do not matter."""
         return {"op": "sequence", "parts": [part.content() for part in self.parts]}
+
+
+def size_of(part: Part) -> int:
+    """Return how many nodes a part is built of, before they are made; a part of somebody else's counts as one."""
+    return int(getattr(part, "size", 1))
 
 
 def build_all(graph: Builder, parts: Sequence[Part], source: int, prefix: str) -> int:
@@ -97,6 +108,11 @@ class Residual:
     shortcut: Part | None = None
     name: str = ""
 
+    @cached_property
+    def size(self) -> int:
+        """Number of nodes."""
+        return 1 + size_of(self.branch) + (0 if self.shortcut is None else size_of(self.shortcut))
+
     @property
     def title(self) -> str:
         """Its name."""
@@ -131,6 +147,11 @@ class Gate:
     gate: Part
     value: Part
     activation: Activation
+
+    @cached_property
+    def size(self) -> int:
+        """Number of nodes."""
+        return 2 + size_of(self.gate) + size_of(self.value)
 
     @property
     def title(self) -> str:
@@ -218,6 +239,11 @@ class Branches:
 
     branches: tuple[Part, ...]
     join: Op = field(default_factory=Concatenate)
+
+    @cached_property
+    def size(self) -> int:
+        """Number of nodes."""
+        return 1 + sum(size_of(branch) for branch in self.branches)
 
     @property
     def title(self) -> str:

@@ -15,8 +15,8 @@ import numpy as np
 from varprop._validation import InputError, described
 from varprop.initializers import Law
 from varprop.spec._contents import content_digest
-from varprop.spec.blocks import Residual, Sequence_, build_all
-from varprop.spec.graph import Builder, Graph, Node
+from varprop.spec.blocks import Residual, Sequence_, build_all, size_of
+from varprop.spec.graph import MOST_NODES, Builder, Graph, Node
 from varprop.spec.heads import Head
 from varprop.spec.inputs import Input
 from varprop.spec.labels import LONGEST_LABEL, check_label
@@ -112,6 +112,9 @@ class Network:
         """Ops in topological order."""
         builder = Builder(self.input.shape)
         try:
+            if sum(size_of(part) for part in self.body) > MOST_NODES:
+                found = described(f"more than {MOST_NODES} operations")
+                raise InputError("body", found, "fewer of them")
             build_all(builder, self.body, 0, "")
         except RecursionError:
             raise InputError("body", described("parts within each other"), "fewer levels of them") from None
