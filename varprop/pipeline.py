@@ -146,7 +146,8 @@ def compare(
     Parameters
     ----------
     predicted, simulated : DataFrame
-        From `predict` and `simulate`, of the same cases.
+        From `predict` and `simulate`, of the same cases. A prediction of your own needs the columns ``layer``,
+        ``quantity`` and ``value`` only; see `varprop.testing.assert_agrees` for a formula in a test.
     margin : float
         Difference that does not matter, relative to the prediction.
     alpha : float
@@ -249,7 +250,7 @@ def examine(
     clock.append(time.perf_counter())
     with shown(progress) as told:
         if study.draws == "auto":
-            measured, compared = _until_settled(
+            measured, compared = compare_until_settled(
                 study, predicted, progress=told, **limits, **{**_SETTINGS, **simulation}
             )
             clock.append(time.perf_counter())
@@ -274,15 +275,20 @@ def examine(
     )
 
 
-def _until_settled(
+def compare_until_settled(
     study: Study,
     predicted: pd.DataFrame,
     *,
     budget: int | None = None,
     seconds: float | None = None,
+    only: bool = False,
     **simulation: Any,
 ) -> tuple[Simulated, pd.DataFrame]:
-    """Draw and compare by looks, until no row is left that the budget would settle."""
+    """Draw and compare by looks, until no row is left that the budget would settle.
+
+    `predicted` may be minimal (see `varprop.comparison.minimal.completed`). With `only`, rows that it does not speak
+    of are left out; the other arguments are those of `examine`, what the study states included.
+    """
     from varprop.comparison.looks import Looks
     from varprop.montecarlo.looks import plans_with_looks, simulate_looks
     from varprop.montecarlo.tables import join_cases
@@ -290,7 +296,7 @@ def _until_settled(
     run = {key: simulation.pop(key) for key in _OF_THE_RUN if key in simulation}
     plans = plans_with_looks(study, budget, **simulation)
     budgets = {plan.network.case: plan.draws for plan in plans}
-    looks = Looks(predicted, margin=study.margin, alpha=study.alpha)
+    looks = Looks(predicted, margin=study.margin, alpha=study.alpha, only=only)
 
     def judge(cases: Sequence[Simulated]) -> list[int]:
         waiting = looks.look(join_cases(cases).table, budgets)

@@ -11,6 +11,7 @@ from varprop._validation import check_real
 from varprop.comparison import scales
 from varprop.comparison.duplicates import first_of_each
 from varprop.comparison.joining import Flags, Pairs, Words, side_by_side
+from varprop.comparison.minimal import completed, is_minimal
 from varprop.comparison.verdicts import Rows, judge
 from varprop.results.intervals import is_heavy
 from varprop.results.schema import COMPARED_COLUMNS, table
@@ -52,6 +53,8 @@ def compare_frames(
     predicted, simulated : DataFrame
         Tables with `PREDICTED_COLUMNS` and `SIMULATED_COLUMNS`. `predicted` may have a further column
         ``allowance``: what a finite width may change, in the unit of ``value``; depth/width where it is NaN.
+        A formula of one's own needs no more than ``layer``, ``quantity`` and ``value``
+        (`varprop.comparison.minimal.completed`).
     margin : float
         Difference that does not matter, between 0 and 1: relative to the prediction for moments and losses,
         to the root second moment for means, to 0.5 for fractions and correlations (2 % is 0.01).
@@ -107,6 +110,8 @@ def compare_frames(
     """
     margin = check_real("margin", margin, minimum=0.0, maximum=1.0, exclusive=True)
     alpha = check_real("alpha", alpha, minimum=1e-12, maximum=1.0, exclusive=True)
+    if is_minimal(predicted):
+        predicted = completed(predicted, simulated)
     pairs = side_by_side(predicted, simulated)
     unit = scales.units(pairs)
     measured = scales.means(pairs)

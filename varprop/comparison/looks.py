@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from varprop.comparison.agreement import Family, compare_frames
+from varprop.comparison.minimal import completed, is_minimal
 from varprop.results.schema import FIRST_LOOK
 
 if TYPE_CHECKING:
@@ -34,10 +35,13 @@ class Looks:
         As for `varprop.comparison.compare_frames`.
     margin, alpha : float
         As there.
+    only : bool
+        Whether measured rows that `predicted` does not speak of are left out.
     """
 
-    def __init__(self, predicted: pd.DataFrame, *, margin: float, alpha: float) -> None:
+    def __init__(self, predicted: pd.DataFrame, *, margin: float, alpha: float, only: bool = False) -> None:
         self._predicted = predicted
+        self._only = only
         self._margin, self._alpha = margin, alpha
         self._table: pd.DataFrame | None = None
         self._family: Family | None = None
@@ -59,8 +63,14 @@ class Looks:
             Draws that a case may have.
         """
         cases = set(simulated["case"])
+        if is_minimal(self._predicted):
+            self._predicted = completed(self._predicted, simulated)
         rows = self._predicted[self._predicted["case"].isin(cases)]
         new = compare_frames(rows, simulated, margin=self._margin, alpha=self._alpha, family=self._family)
+        if self._only:
+            attrs = new.attrs
+            new = new[new["verdict"] != "unpredicted"].reset_index(drop=True)
+            new.attrs = attrs
         if self._table is None:
             self._table = new
             self._family = Family(int(new.attrs["tests"]), max(new["case"].nunique(), 1))
