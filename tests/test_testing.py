@@ -157,7 +157,7 @@ def test_marked_tests_share_one_alpha_on_every_worker(tmp_path: Path) -> None:
             "-p",
             "varprop.pytest_plugin",
             "-n",
-            workers,
+            "2",
             "test_formulas.py",
         ],
         cwd=tmp_path,
