@@ -19,11 +19,12 @@ from varprop.analytic import (
     backward,
     batch,
     batch_moments,
+    chain,
     covariance,
     forward,
     head_pairs,
     head_rules,
-    prediction,
+    homogeneous_pairs,
     rows,
 )
 from varprop.initializers.base import registry as initializers
@@ -72,7 +73,7 @@ def _forward() -> Iterator[Rule]:
         )
         networks = off_centre if field == "mean" else mixed
         yield Rule(f"forward: {field}, mixture of Gaussians", networks, _field(averages, "_mixed", field))
-    yield Rule("forward: root of E|h|², relu", relu, _field(prediction, "norm_factor", "root"))
+    yield Rule("forward: root of E|h|², relu", relu, _field(chain, "norm_factor", "root"))
     shared = _of("weights with a mean, orthogonal inputs", "tanh")
     yield Rule("forward: covariance of units", shared, _scaled(forward, "shared_covariance"))
     yield Rule("forward: variance of a unit", shared, _shifted(forward, "log_unit_variance"))
@@ -91,9 +92,11 @@ def _pairs() -> Iterator[Rule]:
         close = functools.partial(vp.mlp, [400, 400], phi, weights, biases, input=alike(4, apart))
         far = functools.partial(pulled, phi, weights, biases, apart)
         distance = functools.partial(_listed, close)
-        yield Rule(f"pairs: distance, {name}", distance, _places(batch_moments, name, 0))
+        # Centred pairs of homogeneous activations are taken apart from all others.
+        home = homogeneous_pairs if name == "rectified_pairs" else batch_moments
+        yield Rule(f"pairs: distance, {name}", distance, _places(home, name, 0, FACTOR))
         slopes = functools.partial(_listed, far)
-        yield Rule(f"pairs: products of slopes, {name}", slopes, _places(batch_moments, name, 1))
+        yield Rule(f"pairs: products of slopes, {name}", slopes, _places(home, name, 1, FACTOR))
     several = functools.partial(_listed, lambda: batched("tanh"))
     yield Rule("pairs: data variance", several, _changed(batch, "data_variance", _entry))
     yield Rule("pairs: distance of a layer", several, _places(covariance, "_own", 0))
@@ -197,12 +200,11 @@ def _field(module: Any, name: str, field: str) -> Callable[[], Any]:
 
 
 def _places(module: Any, name: str, place: int, factor: float = 0.0) -> Callable[[], Any]:
-    """Return what makes one entry of a tuple too large: a logarithm where the function's results are logarithms."""
-    logarithmic = not factor and module is not batch_moments
+    """Return what makes one entry of a tuple too large: a logarithm where no factor is given."""
 
     def change(found: Any) -> Any:
         entries = list(found)
-        entries[place] = entries[place] + LOG if logarithmic else (factor or FACTOR) * entries[place]
+        entries[place] = factor * entries[place] if factor else entries[place] + LOG
         return type(found)(*entries) if hasattr(found, "_fields") else tuple(entries)
 
     return _changed(module, name, change)

@@ -38,7 +38,7 @@ def pulled(
 ) -> vp.Network:
     """Return a network whose 32 inputs share their gradients: outputs far from their targets.
 
-    The gradient of the batch mean at the first layer is then E phi'_a phi'_b over pairs, known to 0.15 %.
+    The gradient of the batch mean at the first layer is then E phi'_a phi'_b over pairs, and known well.
     """
     head = vp.Head("mse", 100.0)
     return vp.mlp([6000, 20], activation, weights, biases, input=alike(32, apart, 100), head=head)
