@@ -7,7 +7,7 @@ backward) and three standard errors, and the share of rows by label.
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import sys
 import time
 from collections.abc import Callable
@@ -130,7 +130,7 @@ def summary(table: pd.DataFrame) -> dict[str, object]:
 
 def write(path: Path, runs: list[tuple[str, int, int]], names: list[str]) -> None:
     lines = ["# Predictions of graphs against explicit weights", "", *(__doc__ or "").splitlines()[2:], ""]
-    lines += [f"{datetime.date.today()}. `python -m tests.large.graphs.errors` writes this table.", ""]
+    lines += [f"{dt.date.today()}. `python -m tests.large.graphs.errors` writes this table.", ""]
     for referee, width, draws in runs:
         found = {name: summary(rows(name, width, draws, referee)) for name in names}
         columns = list(next(iter(found.values())))

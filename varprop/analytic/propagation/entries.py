@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from varprop.analytic.chain import only_exact
 from varprop.analytic.entries import Entry
+from varprop.analytic.propagation.batches import averaged, parts_of
 from varprop.analytic.propagation.chains import add_forward_entries, leading_chain, whole_entries
 from varprop.analytic.propagation.propagate import propagate
 from varprop.analytic.propagation.rows import loss_entry, site_entries
@@ -20,6 +21,9 @@ def graph_entries(network: Network, order: str, share: float) -> list[dict[str, 
     order, share
         See `predict_network`; corrections of order 1/n are known for chains only.
     """
+    parts = parts_of(network)
+    if parts is not None:
+        return averaged(network, parts, lambda part: graph_entries(part, order, share))
     chain, whole = leading_chain(network)
     if chain is not None and whole:
         return whole_entries(network, chain, order, share)

@@ -9,6 +9,7 @@ import numpy as np
 from varprop._validation import InputError
 from varprop.analytic.propagation.heads import Start, start
 from varprop.analytic.propagation.rules import RULES
+from varprop.analytic.propagation.rules.maps import unformed
 from varprop.analytic.propagation.signal import LARGEST, Array, Gradient, Signal, gaussian, gram, total
 from varprop.analytic.propagation.walk import Place, Rule, Walk
 from varprop.spec import Network
@@ -83,8 +84,10 @@ def forward(network: Network) -> Walk:
 
 def _signal(rule: Rule, place: Place, inputs: list[Signal]) -> Signal:
     why = next((x.unknown for x in inputs if x.unknown), "")
-    if place.columns > LARGEST:
+    if place.columns > LARGEST and place.node.sources:
         why = why or f"the covariance of more than {LARGEST} columns (examples times positions)"
+    if any(unformed(x) for x in inputs) and not rule.reads_known:
+        why = why or f"no covariance of more than {LARGEST} columns is formed for {place.node.name}"
     if not why:
         try:
             found = rule.forward(place, inputs)

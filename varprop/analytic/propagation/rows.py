@@ -221,7 +221,7 @@ def _backward(found: Propagated, node: Node, examples: int, positions: int) -> T
         table["gradient_bias"] = _moment(_within_examples(gradient.second, examples), gradient.exact, why)
     sent = found.sent[node.index]
     assert sent is not None
-    table["gradient_input"] = _moment(np.diagonal(sent.second), sent.exact, sent.reasons)
+    table["gradient_input"] = _moment(sent.diagonal, sent.exact, sent.reasons)
     return table
 
 

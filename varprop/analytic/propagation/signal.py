@@ -116,6 +116,8 @@ class Gradient:
         Shape (N, R): the gradient at R features, together with the values of those features (see `walk.Walk.sample`).
     common : ndarray or None
         E of the product of two columns' means over features, shape (N, N); None for uncorrelated features.
+    squares : ndarray or None
+        Diagonal of `second`, shape (N,), where that has too many columns to be formed (and is empty).
     excess : float
         What finite width adds to the sum over pairs of columns of `second` times the second moment of the values here,
         where this is what a map's weights were multiplied with (keys of an attention).
@@ -131,6 +133,7 @@ class Gradient:
     start: Array | None = None
     samples: Array | None = None
     common: Array | None = None
+    squares: Array | None = None
     excess: float = 0.0
     unknown: str = ""
 
@@ -147,6 +150,11 @@ class Gradient:
             None if self.samples is None else self.samples * by[:, None],
             None if self.common is None else self.common * np.outer(by, by),
         )
+
+    @property
+    def diagonal(self) -> Array:
+        """E g_t², shape (N,)."""
+        return np.diagonal(self.second) if self.squares is None else self.squares
 
     def between(self, features: int) -> Array:
         """Return E g_it g_jt' of two different of so many features, shape (N, N)."""

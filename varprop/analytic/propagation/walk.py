@@ -99,6 +99,10 @@ class Rule:
         `values` being the inputs' features.
     coupling : bool
         Whether the op's gradient depends on its values in a way that only samples follow.
+    reads_known : bool
+        Whether the op reads the values of an input of more columns than the covariance is formed of.
+    meets_examples : bool
+        Whether what it makes of one example depends on the others.
     roots : callable
         ``roots(walk, node)`` says in which weights the output is linear or odd.
     """
@@ -109,6 +113,8 @@ class Rule:
     sample_back: Callable[[Place, Array, list[Signal], list[Array]], list[Array]] | None = None
     coupling: bool = False
     roots: Callable[[Walk, Node], Roots] = no_roots
+    reads_known: bool = False
+    meets_examples: bool = False
 
 
 Rules = Mapping[type[Op], Rule]

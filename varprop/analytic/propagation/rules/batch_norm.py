@@ -78,4 +78,4 @@ def _backward(place: Place, gradient: Gradient, inputs: list[Signal]) -> list[Gr
     raise AssertionError("followed feature by feature")
 
 
-RULE = Rule(_forward, _backward, _sample, _sample_back, coupling=True, roots=odd_roots)
+RULE = Rule(_forward, _backward, _sample, _sample_back, coupling=True, roots=odd_roots, meets_examples=True)

@@ -8,6 +8,7 @@ mean mu, mu² E (Σ_j x_jt)(Σ_j x_jt') comes on top.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -97,8 +98,23 @@ def map_roots(walk: Walk, node: Node) -> Roots:
     return Roots(linear, frozenset((node.index,)) if mirrored else frozenset())
 
 
+@dataclass(frozen=True, eq=False)
 class Known:
-    """Marks values that are the same in every draw: the input."""
+    """Values that are the same in every draw: the input.
+
+    Attributes
+    ----------
+    values : ndarray or None
+        Shape (features, N), where a rule may need them: the second moment of more columns than are carried is formed
+        by what reads them (a convolution over patches).
+    """
+
+    values: Array | None = None
+
+
+def unformed(signal: Signal) -> bool:
+    """Return whether the covariance of an input of many columns was not formed."""
+    return signal.second.size == 0
 
 
 def back(

@@ -8,25 +8,32 @@ from __future__ import annotations
 
 import numpy as np
 
-from varprop.analytic.propagation.rules.maps import Known
-from varprop.analytic.propagation.signal import Array, Gradient, Index, Signal, merged
+from varprop.analytic.propagation.rules.maps import Known, unformed
+from varprop.analytic.propagation.signal import LARGEST, Array, Gradient, Index, Signal, merged
 from varprop.analytic.propagation.walk import Place, Rule, kept_roots
 from varprop.spec.ops import Dropout, Select
 
 
 def _input(place: Place, inputs: list[Signal]) -> Signal:
     x = place.walk.network.input.array()
+    return known_signal(x)
+
+
+def known_signal(x: Array) -> Signal:
+    """Return the signal of values that are the same in every draw, shape (features, N)."""
     mean = x.mean(axis=0)
+    many = x.shape[1] > LARGEST
+    nothing = np.zeros((0, 0))
     return Signal(
-        x.T @ x / x.shape[0],
+        nothing if many else x.T @ x / x.shape[0],
         mean,
         x.shape[0],
         exact_mean=True,
         exact_diagonal=True,
         exact=True,
-        common=np.outer(mean, mean),
+        common=nothing if many else np.outer(mean, mean),
         fluctuation=0.0,
-        kept=Known(),
+        kept=Known(x),
     )
 
 
@@ -43,6 +50,8 @@ def _select_columns(place: Place) -> Index:
 def _select(place: Place, inputs: list[Signal]) -> Signal:
     (before,) = inputs
     at = _select_columns(place)
+    if isinstance(before.kept, Known) and before.kept.values is not None:
+        return known_signal(before.kept.values[:, at])
     both = np.ix_(at, at)
     return Signal(
         **{
@@ -51,7 +60,7 @@ def _select(place: Place, inputs: list[Signal]) -> Signal:
             "mean": before.mean[at],
             "common": None if before.common is None else before.common[both],
             "token": None if before.token is None else before.token[at],
-            "kept": before.kept if isinstance(before.kept, Known) else None,
+            "kept": None,
         }
     )
 
@@ -59,6 +68,8 @@ def _select(place: Place, inputs: list[Signal]) -> Signal:
 def _select_back(place: Place, gradient: Gradient, inputs: list[Signal]) -> list[Gradient]:
     at = _select_columns(place)
     n = inputs[0].mean.size
+    if unformed(inputs[0]):
+        return [Gradient(np.zeros((0, 0)), gradient.exact, gradient.reasons)]
     second = np.zeros((n, n))
     second[np.ix_(at, at)] = gradient.second
     return [Gradient(second, gradient.exact, gradient.reasons)]
@@ -87,6 +98,9 @@ def _flatten(place: Place, inputs: list[Signal]) -> Signal:
     b, t = place.examples, place.before[0].count
     if t == 1:
         return before
+    if isinstance(before.kept, Known) and before.kept.values is not None:
+        x = before.kept.values.reshape(before.features, b, t)
+        return known_signal(x.transpose(0, 2, 1).reshape(-1, b))
     second = np.einsum("atbt->ab", _cells(before.second, b)) / t
     mean = before.mean.reshape(b, t)
     # Means over all rows: of different positions and of different features.
@@ -103,7 +117,6 @@ def _flatten(place: Place, inputs: list[Signal]) -> Signal:
         reasons=before.reasons,
         common=None if plain else own,
         fluctuation=before.fluctuation,
-        kept=before.kept if isinstance(before.kept, Known) else None,
     )
 
 
@@ -116,6 +129,8 @@ def _correlated(second: Array, examples: int) -> bool:
 
 def _flatten_back(place: Place, gradient: Gradient, inputs: list[Signal]) -> list[Gradient]:
     t = place.before[0].count
+    if unformed(inputs[0]):
+        return [Gradient(np.zeros((0, 0)), gradient.exact, gradient.reasons)]
     second = np.asarray(np.kron(gradient.second, np.eye(t)), dtype=np.float64)
     return [Gradient(second, gradient.exact, gradient.reasons)]
 
@@ -183,7 +198,7 @@ def _concatenate(place: Place, inputs: list[Signal]) -> Signal:
         reasons=merged(*(x.reasons for x in inputs)),
         common=common,
         fluctuation=max(x.fluctuation for x in inputs),
-        kept=inputs[0].kept if all(isinstance(x.kept, Known) for x in inputs) else None,
+        kept=Known() if all(isinstance(x.kept, Known) for x in inputs) else None,
     )
 
 
@@ -239,8 +254,8 @@ def _dropout_sample_back(
 
 
 INPUT = Rule(_input, _nothing)
-SELECT = Rule(_select, _select_back, _select_sample, _select_sample_back, roots=kept_roots)
-FLATTEN = Rule(_flatten, _flatten_back, roots=kept_roots)
+SELECT = Rule(_select, _select_back, _select_sample, _select_sample_back, roots=kept_roots, reads_known=True)
+FLATTEN = Rule(_flatten, _flatten_back, roots=kept_roots, reads_known=True)
 TRANSPOSE = Rule(_transpose, _transpose_back, roots=kept_roots)
 CONCATENATE = Rule(_concatenate, _concatenate_back, roots=kept_roots)
 DROPOUT = Rule(_dropout, _dropout_back, _dropout_sample, _dropout_sample_back, roots=kept_roots)
