@@ -1,4 +1,4 @@
-"""Ten formulas of the literature, and two numbers that are wrong, through `varprop.testing` alone.
+"""Thirteen formulas of the literature, and two numbers that are wrong, through `varprop.testing` alone.
 
 Expected values are written down from the papers, never taken from the package's theory. Seeds are fixed; over seeds
 each right formula is refuted with probability at most 0.001, and each wrong one is off by several margins.
@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import varprop as vp
+from varprop import ops
 from varprop.testing import assert_agrees
 
 ALPHA = 0.001
@@ -106,6 +107,66 @@ FORMULAS: dict[str, tuple[vp.Network, Any, dict[str, Any]]] = {
         {"quantity": "initial_loss", "layer": 2},
     ),
 }
+
+
+def normalized() -> vp.Network:
+    blocks = [part for _ in range(3) for part in (ops.dense(96, "lecun_normal"), ops.batch_norm(), "relu")]
+    return vp.Network(vp.gaussian(96, 96), [*blocks, ops.dense(96, "lecun_normal")])
+
+
+def residual(blocks: int) -> vp.Network:
+    block = ops.residual(["relu", ops.dense(200, "he_normal")], scale=blocks**-0.5)
+    ends = (ops.dense(200, "lecun_normal") for _ in range(2))
+    return vp.Network(UNIT, [next(ends), *[block] * blocks, next(ends)])
+
+
+def logits(network: vp.Network) -> float:
+    """Return the mean over rows of |x_t|²/n · sum_s |x_s - mean|²/((T - 1) n), tokens x in the columns."""
+    x = network.input.array()
+    n, tokens = x.shape
+    spread = ((x - x.mean(axis=1, keepdims=True)) ** 2).sum() / ((tokens - 1) * n)
+    return float((x**2).sum(axis=0).mean() / n * spread)
+
+
+GRAPHS: dict[str, tuple[vp.Network, Any, dict[str, Any]]] = {
+    # G. Yang et al. (2019), table 1: batch normalization and relu multiply gradients by pi/(pi - 1) a layer, for large
+    # batches and widths (96 examples leave 3 % a layer); He's layers would keep them.
+    "batch_norm": (
+        normalized(),
+        {"gradient_preactivation": {3: (math.pi / (math.pi - 1)) ** 2, 5: math.pi / (math.pi - 1), 7: 1.0}},
+        {"margin": 0.12},
+    ),
+    # H. Zhang et al. (2019), and many: branches scaled by 1/sqrt(L) let E z² grow to (1 + 1/L)^L < e.
+    "residual": (
+        residual(6),
+        {"preactivation_second_moment": {1: 1.0, 14: (1 + 1 / 6) ** 6}},
+        {"margin": 0.1},
+    ),
+    # A. Vaswani et al. (2017), footnote 4: over sqrt(d), logits of unit-variance queries and keys have unit variance;
+    # over the keys of one row it is the tokens' own spread.
+    "attention": (
+        vp.Network(
+            vp.Input(np.random.default_rng(3).normal(size=(64, 8)) + 0.5, positions=(8,)),
+            [ops.attention(heads=4, weights="lecun_normal", bias=False), ops.dense(10)],
+        ),
+        logits,
+        {"quantity": "logit_variance", "margin": 0.05},
+    ),
+}
+
+
+@pytest.mark.agreement
+@pytest.mark.parametrize("name", GRAPHS)
+def test_a_formula_of_networks_that_are_no_chains(name: str) -> None:
+    network, expected, place = GRAPHS[name]
+    table = assert_agrees(expected, network, alpha=ALPHA, budget=3200, **place)
+    assert len(table)
+
+
+@pytest.mark.agreement
+def test_batch_normalization_does_not_keep_gradients() -> None:
+    with pytest.raises(AssertionError, match="differs"):
+        assert_agrees(1.0, normalized(), quantity="gradient_preactivation", layer=5, margin=0.12, alpha=ALPHA)
 
 
 @pytest.mark.agreement
