@@ -6,6 +6,8 @@
 #   make faults        every kind of fault at large; the table is reports/faults.md
 #   make fuzz [CASES=9100]   that many bad and good calls of each of eleven kinds: nothing but InputError escapes
 #   make battery [NETWORKS=400] [SEED=1]   theory's exact rows against explicitly drawn random networks
+#   make weight-free   weight-free graphs against explicit weights, at size; the table is reports/weight_free/README.md
+#   make bench-transformers [SHAPES="small xl 175b"]   a draw of a transformer against PyTorch's build and pass
 #   make mutations     which 3 % errors of theory are caught; make calibration: false alarms and coverage
 
 PYTHON ?= python3
@@ -16,7 +18,7 @@ BIN    := $(VENV)/bin
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: report test lint types imports tests test-lowest faults gallery bench battery fuzz mutations calibration format clean
+.PHONY: report test lint types imports tests test-lowest faults gallery bench battery fuzz mutations calibration weight-free bench-transformers format clean
 
 report: $(VENV)/.installed
 	$(BIN)/varprop report -o reports/latest --force
@@ -62,6 +64,14 @@ mutations: $(VENV)/.test-installed
 
 calibration: $(VENV)/.test-installed
 	$(BIN)/python -m tests.large.calibration reports/calibration/README.md
+
+weight-free: $(VENV)/.test-installed
+	$(BIN)/python -m tests.large.weight_free reports/weight_free/README.md
+
+SHAPES ?= small
+
+bench-transformers: $(VENV)/.test-installed
+	$(BIN)/python -m tests.benchmarks.transformers $(SHAPES)
 
 format: $(VENV)/.test-installed
 	$(BIN)/ruff check --fix .

@@ -70,7 +70,7 @@ class _Louder:
         return self.noise.normal(shape, 1.05)
 
 
-class _Wrong(GaussianMap):
+class Wrong(GaussianMap):
     def backward(self, columns: object) -> np.ndarray:
         self.noise = _Louder(self.noise)  # type: ignore[assignment]
         return super().backward(columns)  # type: ignore[arg-type]
@@ -80,7 +80,7 @@ class _Wrong(GaussianMap):
 def test_noise_that_is_five_percent_too_large_is_caught(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     network = NETWORKS[name]()
     explicit = sample(network, True, 12)
-    monkeypatch.setattr(maps, "GaussianMap", _Wrong)
+    monkeypatch.setattr(maps, "GaussianMap", Wrong)
     p, _, worst = least_p(sample(network, False, 11), explicit)
     assert p < ALPHA
     assert NAMES[worst % len(NAMES)].startswith("gradient")
