@@ -33,6 +33,7 @@ from varprop.spec.builders import (
     select,
     transpose,
     unembedding,
+    upsample,
 )
 from varprop.spec.parts import attention, concatenate, gate, multiply, residual, sequence
 
@@ -62,4 +63,5 @@ __all__ = [
     "sequence",
     "transpose",
     "unembedding",
+    "upsample",
 ]

@@ -30,6 +30,7 @@ from varprop.spec.ops import (
     Select,
     Transpose,
     Unembedding,
+    Upsample,
 )
 from varprop.spec.parts import builders
 
@@ -300,6 +301,24 @@ def max_pool(window: Axes = 2, stride: Axes = 0, padding: int = 0) -> MaxPool:
     '64 × 56 × 56'
     """
     return MaxPool(window, stride, padding)
+
+
+@builders.register("upsample")
+def upsample(factor: Axes = 2) -> Upsample:
+    """Return nearest-neighbour interpolation: ``n × H × W`` becomes ``n × f H × f W``.
+
+    Parameters
+    ----------
+    factor : int or tuple of int
+        How often every position is repeated, one number for all axes or one for each.
+
+    Examples
+    --------
+    >>> from varprop.spec.ops import Shape
+    >>> upsample(2).shape(Shape(16, (4, 4))).text
+    '16 × 8 × 8'
+    """
+    return Upsample(factor)
 
 
 @builders.register("select")

@@ -615,6 +615,44 @@ def _pooled(op: Op, before: Shape, geometry: dict[str, tuple[Any, ...]]) -> Shap
 
 
 @dataclass(frozen=True)
+class Upsample(Op):
+    """Every position repeated along every axis: nearest-neighbour interpolation.
+
+    Attributes
+    ----------
+    factor : int or tuple of int
+        How often, one number for all axes or one for each.
+    """
+
+    kind: ClassVar[str] = "upsample"
+    factor: int | tuple[int, ...] = 2
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "factor", _axes("factor", self.factor, 1))
+
+    def shape(self, *inputs: Shape) -> Shape:
+        (before,) = inputs
+        if not before.positions or before.vocabulary:
+            raise self.refuse(before.text, "an image or a sequence of features")
+        factors = _per_axis("factor", self.factor, len(before.positions))
+        return Shape(before.features, tuple(n * f for n, f in zip(before.positions, factors, strict=True)))
+
+    def origins(self, positions: tuple[int, ...]) -> tuple[int, ...]:
+        """Return for every position of the output, rows first, the position that it repeats.
+
+        Examples
+        --------
+        >>> Upsample((1, 2)).origins((2, 2))
+        (0, 0, 1, 1, 2, 2, 3, 3)
+        """
+        factors = _per_axis("factor", self.factor, len(positions))
+        found = [0]
+        for size, factor in zip(positions, factors, strict=True):
+            found = [size * start + i // factor for start in found for i in range(size * factor)]
+        return tuple(found)
+
+
+@dataclass(frozen=True)
 class Select(Op):
     """One position of all."""
 

@@ -54,6 +54,7 @@ CASES: dict[str, tuple[Op, tuple[Shape, ...]]] = {
     "max pool": (ops.MaxPool(2), (IMAGE,)),
     "max pool overlapping": (ops.MaxPool(3, stride=2, padding=1), (IMAGE,)),
     "max pool of all": (ops.MaxPool(0), (TOKENS,)),
+    "upsample": (ops.Upsample((2, 3)), (IMAGE,)),
     "select": (ops.Select(2), (TOKENS,)),
     "flatten": (ops.Flatten(), (IMAGE,)),
     "transpose": (ops.Transpose(), (TOKENS,)),

@@ -13,6 +13,7 @@ from varprop.analytic.propagation.rules import (
     norms,
     pools,
     shapes,
+    upsample,
 )
 from varprop.analytic.propagation.walk import Rules
 from varprop.spec import ops
@@ -35,6 +36,7 @@ RULES: Rules = {
     ops.Attend: attend.RULE,
     ops.MeanPool: pools.MEAN_POOL,
     ops.MaxPool: pools.MAX_POOL,
+    ops.Upsample: upsample.RULE,
     ops.Select: shapes.SELECT,
     ops.Flatten: shapes.FLATTEN,
     ops.Transpose: shapes.TRANSPOSE,
