@@ -101,6 +101,8 @@ def test_tables_of_vectors() -> None:
     assert (ops.positions().shape(stream), ops.positions().parameters(stream)) == (stream, 30)
     assert (ops.class_token().shape(IMAGE).positions, ops.class_token().parameters(IMAGE)) == ((73,), 6)
     assert ops.select(4).shape(stream) == Shape(6)
+    height, width = IMAGE.positions
+    assert ops.upsample((2, 3)).shape(IMAGE).positions == (2 * height, 3 * width)
     assert ops.transpose().shape(IMAGE) == Shape(72, (6,))
     assert ops.transpose((9, 8)).shape(Shape(72, (6,))) == IMAGE
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +30,7 @@ from varprop.results.schema import CHAIN_QUANTITIES, MOMENT_OF, QUANTITIES, SIMU
 if TYPE_CHECKING:
     import pandas as pd
 
+    from varprop.activations import Activation
     from varprop.montecarlo.blocks import Plan
     from varprop.spec import Network
 
@@ -125,7 +128,10 @@ def _columns(plan: Plan, statistics: Statistics, controlled: Any) -> dict[str, A
     with np.errstate(invalid="ignore", over="ignore"):
         down, up = reaches(means, 1.0 - CONFIDENCE)
         low, high = np.where(heavy, np.nan, value - down), np.where(heavy, np.nan, value + up)
-    beside = (np.where(controlled, plain.value(), value), np.where(controlled, plain.std_error(), error))
+    beside = (
+        np.where(controlled, plain.value(), value),
+        np.where(controlled, np.maximum(plain.std_error(), _plain_floor(plan, statistics)), error),
+    )
     return {
         "value": value.tolist(),
         "log_value": np.where(lost, np.inf, moments.log_value()).tolist(),
@@ -218,9 +224,7 @@ def _floor(plan: Plan, statistics: Statistics, value: Any, controlled: Any) -> A
         elif quantity.kind == "fraction":
             floor[:, place] = np.where(still[:, place] & _possible(program, name), 1.0 / draws, 0.0)
         elif name == "derivative_second_moment":
-            # With two slopes it is a fraction too: the share of units on the steeper side.
-            unseen = still[:, place] & [step.mean != "none" for step in program.steps]
-            floor[:, place] = np.maximum(floor[:, place], np.where(unseen, _slope_gaps(program) / draws, 0.0))
+            floor[:, place] = np.maximum(floor[:, place], _unseen_slopes(program, still[:, place]) / draws)
     if controlled.any() and isinstance(program, Program):
         own = np.maximum(statistics.rounding, _TABLE_ERROR) * by_layer
         for name, error in control.event_errors(program).items():
@@ -233,10 +237,34 @@ def _floor(plan: Plan, statistics: Statistics, value: Any, controlled: Any) -> A
     return floor.reshape(-1)
 
 
-def _slope_gaps(program: Program | GraphProgram) -> Any:
-    """Return how far the squares of a homogeneous activation's two slopes are apart, 0 for other activations."""
-    slopes = [step.activation.slopes for step in program.steps]
-    return np.array([0.0 if pair is None else abs(pair[1] ** 2 - pair[0] ** 2) for pair in slopes])
+def _plain_floor(plan: Plan, statistics: Statistics) -> Any:
+    """Return the least standard error of the plain means beside a control estimate: slopes that no draw has shown."""
+    still = (statistics.plain.spread == 0.0).reshape(statistics.depth, -1)
+    floor = np.zeros(still.shape)
+    place = PLACE["derivative_second_moment"]
+    floor[:, place] = _unseen_slopes(_program(plan), still[:, place]) / float(statistics.draws)
+    return floor.reshape(-1)
+
+
+def _unseen_slopes(program: Program | GraphProgram, still: Any) -> Any:
+    """Return by how much phi'² may be off in layers of which all draws show the same, 0 elsewhere.
+
+    Where an activation has pieces of one slope, E phi'² is a fraction too: the share of units on the steeper pieces.
+    """
+    steps: Sequence[Any] = program.steps
+    unseen = still & np.array([step.mean != "none" for step in steps])
+    return np.array([_slope_gap(steps[i].activation) if unseen[i] else 0.0 for i in range(len(steps))])
+
+
+@functools.lru_cache(maxsize=64)
+def _slope_gap(phi: Activation) -> float:
+    """Return how far the squares of an activation's slopes are apart."""
+    beside = np.array([kink + side for kink in phi.kinks for side in (-1e-6, 1e-6)])
+    squares = np.square(phi.derivative(np.concatenate([_PROBE, beside])))
+    return float(squares.max() - squares.min())
+
+
+_PROBE = np.concatenate([-np.geomspace(1e-3, 1e3, 200), np.geomspace(1e-3, 1e3, 200)])
 
 
 def _possible(program: Program | GraphProgram, name: str) -> Any:

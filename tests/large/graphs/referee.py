@@ -251,6 +251,9 @@ def _apply(
         pool = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}[len(shapes[0].positions)]
         at = op.geometry(shapes[0].positions)
         return pool(inputs[0], at["kernel"], at["stride"], padding=op.padding)
+    if isinstance(op, ops.Upsample):
+        factors = op.factor if isinstance(op.factor, tuple) else (op.factor,) * len(shapes[0].positions)
+        return F.interpolate(inputs[0], scale_factor=[float(f) for f in factors], mode="nearest")
     if isinstance(op, ops.Select):
         return inputs[0].flatten(2)[:, :, op.position]
     if isinstance(op, ops.Flatten):

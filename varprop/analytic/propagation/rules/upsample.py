@@ -15,7 +15,8 @@ def _columns(place: Place) -> Index:
     op, before = place.node.op, place.before[0]
     assert isinstance(op, Upsample)
     origins = np.array(op.origins(before.positions))
-    return np.add.outer(np.arange(place.examples) * before.count, origins).ravel()
+    found: Index = np.add.outer(np.arange(place.examples) * before.count, origins).ravel()
+    return found
 
 
 def _upsample(place: Place, inputs: list[Signal]) -> Signal:
