@@ -21,7 +21,8 @@ def test_positions_are_repeated_and_their_gradients_added() -> None:
         ops.upsample(3),
         ops.conv(7, 1, weights="normal(std=0.2)"),
     ]
-    network = vp.Network(vp.data(x, name="x"), body)
+    columns = x.transpose(1, 0, 2, 3).reshape(3, -1)
+    network = vp.Network(vp.Input(columns, positions=(4, 4)), body)
     table = vp.predict(network)
     found = table.set_index(["layer", "quantity"])["value"]
     square = 3 * 0.25 * np.mean(x**2)
