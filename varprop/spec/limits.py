@@ -13,6 +13,9 @@ from varprop._validation import InputError, described
 MOST_NUMBERS = 50_000_000
 """Of an input, of all made inputs of a study together, and of a head's targets: 400 MB as float64."""
 
+LARGEST_SEED = 2**63 - 1
+"""Of made inputs, as of a study."""
+
 MOST_BYTES = {"data": 2**30, "study": 64 * 2**20}
 """Of a file, by what it holds."""
 

@@ -15,7 +15,7 @@ from varprop._registry import Registry
 from varprop._validation import InputError, check_flag, check_integer, check_one_of, check_real, described
 from varprop.spec.datafiles import column_index, read_table, rows_of
 from varprop.spec.inputs import Input, check_finite, image_columns, image_sizes
-from varprop.spec.limits import check_count
+from varprop.spec.limits import LARGEST_SEED, check_count
 from varprop.spec.widths import check_width
 
 kinds: Registry[Input] = Registry("input")
@@ -81,7 +81,7 @@ def gaussian(size: int, batch: int = 1, seed: int = 0) -> Input:
     size = check_width("size", size)
     batch = check_integer("batch", batch, minimum=1, maximum=10_000_000)
     check_count("size", "inputs × examples", size, batch)
-    seed = check_integer("seed", seed, minimum=0)
+    seed = check_integer("seed", seed, minimum=0, maximum=LARGEST_SEED)
     # Its own stream, so that no simulation with the same seed draws the same numbers.
     rng = _random.generator(seed, 2**32 - 1)
     name = f"gaussian({size}x{batch})" if seed == 0 else f"gaussian({size}x{batch}, seed={seed})"
@@ -136,7 +136,7 @@ def digits(
     rows = np.arange(batch)
     options: dict[str, Any] = {"batch": batch}
     if seed is not None:
-        options["seed"] = check_integer("seed", seed, minimum=0)
+        options["seed"] = check_integer("seed", seed, minimum=0, maximum=LARGEST_SEED)
         rows = _random.generator(seed, 2**32 - 2).permutation(len(images))[:batch]
     pixels = images[rows].astype(np.float64) / (16.0 if scale == "unit" else 1.0)
     if standardize:

@@ -9,7 +9,7 @@ import numpy as np
 from varprop import _random
 from varprop._validation import InputError, check_integer, check_one_of, described
 from varprop.spec.inputs import Input
-from varprop.spec.limits import check_count
+from varprop.spec.limits import LARGEST_SEED, check_count
 from varprop.spec.sources import kinds
 from varprop.spec.widths import check_width
 
@@ -53,7 +53,7 @@ def tokens(length: int, vocabulary: int, batch: int = 1, ids: Any = "uniform", s
     length = check_width("length", length)
     vocabulary = check_width("vocabulary", vocabulary)
     batch = check_integer("batch", batch, minimum=1, maximum=MOST_EXAMPLES)
-    seed = check_integer("seed", seed, minimum=0)
+    seed = check_integer("seed", seed, minimum=0, maximum=LARGEST_SEED)
     check_count("length", "positions × examples", length, batch)
     sizes: list[tuple[str, Any]] = [("length", length), ("vocabulary", vocabulary), ("batch", batch)]
     name = f"{length}x{vocabulary}" + (f"x{batch}" if batch > 1 else "")
@@ -136,7 +136,7 @@ def images(channels: int, height: int, width: int, batch: int = 1, seed: int = 0
     channels = check_width("channels", channels)
     positions = (check_width("height", height), check_width("width", width))
     batch = check_integer("batch", batch, minimum=1, maximum=MOST_EXAMPLES)
-    seed = check_integer("seed", seed, minimum=0)
+    seed = check_integer("seed", seed, minimum=0, maximum=LARGEST_SEED)
     check_count("channels", "channels × height × width × examples", channels, *positions, batch)
     values = _random.generator(seed, 2**32 - 4).standard_normal(
         (channels, batch * positions[0] * positions[1])

@@ -295,6 +295,8 @@ class _Plan:
             check_flag(key, options[key])
         check_one_of("pool", options["pool"], _POOLS)
         check_real("mlp", options["mlp"], minimum=0.0, maximum=1e6, exclusive=True)
+        check_real("dropout", options["dropout"], minimum=0.0, maximum=0.999)
+        check_real("logit_scale", options["logit_scale"], minimum=-1e6, maximum=1e6)
         if options["tied"] and (not words or classes is not None):
             raise InputError("tied", True, "an output layer over the tokens of the input, to be tied")
         if words and given.get("vocabulary", data.vocabulary) != data.vocabulary:
