@@ -59,10 +59,11 @@ def simulate_network(
         and after any interruption.
     sampler : {"auto", "dense", "conditional", "chain"}
         With weight matrices; without them, where that is exact; by a chain of norms, where that is. "auto"
-        takes the cheapest exact one.
+        takes the cheapest exact one. In a network that is no chain of layers, "conditional" and "auto" leave out
+        the weights of every map that allows it, and draw the others.
     estimator : {"auto", "plain", "control"}
         Plain averages, or conditional expectations less a martingale (control variates): unbiased, and far
-        sharper. "auto" takes the control one wherever it holds.
+        sharper. "auto" takes the control one wherever it holds, which is in chains of layers alone.
     share : float, optional
         Share of the greatest slope at which a unit counts as saturated; 0.0396 if not given.
     executor : int, str, Executor or None
@@ -78,6 +79,7 @@ def simulate_network(
         Bytes that each process of the run may use, 1 GiB if not given. Checked before work starts.
     histogram : bool
         Whether the pre-activations are counted too: for the store, and for whoever asks for more than a table.
+        Only layers of chains are.
     case : int
         Number of the network in its study; part of the random streams' names.
     block_size : int, optional

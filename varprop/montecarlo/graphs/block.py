@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -106,45 +107,53 @@ def _keeps_weights(program: GraphProgram, explicit: bool) -> bool:
     return sum(_matrix_sizes(program, explicit)) <= _GROUP
 
 
+@dataclass(frozen=True)
+class _Matrix:
+    """The weights of one op: `groups` matrices side by side, each multiplied with `number` columns.
+
+    `free` says whether they need not be formed.
+    """
+
+    rows: int
+    columns: int
+    groups: int
+    number: int
+    free: bool
+
+
 def _matrix_sizes(program: GraphProgram, explicit: bool) -> list[int]:
     """Return the bytes of the matrices that one draw forms."""
-    return [4 * a * b * g for a, b, g, _, free in _maps(program) if explicit or not free]
+    return [4 * m.rows * m.columns * m.groups for m in _matrices(program) if explicit or not m.free]
 
 
-def _maps(program: GraphProgram) -> list[tuple[int, int, int, int, bool]]:
-    """Return rows, columns, groups, what they are multiplied with, and whether they need not be formed."""
-    return [_map(program, place) for place in program.places if isinstance(place.op, _WITH_MAPS)]
+def _matrices(program: GraphProgram) -> list[_Matrix]:
+    kinds = Dense | Convolution | Unembedding
+    return [_matrix(program, place) for place in program.places if isinstance(place.op, kinds)]
 
 
-_WITH_MAPS = (Dense, Convolution, Unembedding)
-
-
-def _map(program: GraphProgram, place: Place) -> tuple[int, int, int, int, bool]:
+def _matrix(program: GraphProgram, place: Place) -> _Matrix:
     op, (before,) = place.op, place.inputs
+    number, columns = place.output.count * place.examples, before.features
     if isinstance(op, Unembedding):
         table = program.places[place.table]
         law = table.op.weight_law(*table.inputs)
-        number = place.output.count * place.examples
-        return op.vocabulary, before.features, 1, number, weight_free(law, before.features, number)
-    rows, columns, groups, number = place.output.features, before.features, 1, place.output.count
-    whole = True
+        return _Matrix(op.vocabulary, columns, 1, number, weight_free(law, columns, number))
+    rows, groups, whole = place.output.features, 1, True
     if isinstance(op, Convolution):
         window, groups = program.graph.window(program.graph.nodes[place.node]), op.groups
         rows, columns = rows // groups, columns // groups
         whole = groups == 1 and not op.transposed
         if op.transposed:
-            rows, number = rows * window, before.count
+            rows, number = rows * window, before.count * place.examples
         else:
             columns *= window
-    number *= place.examples
-    law = op.weight_law(*place.inputs)
-    return rows, columns, groups, number, weight_free(law, columns, number, whole=whole)
+    free = weight_free(op.weight_law(*place.inputs), columns, number, whole=whole)
+    return _Matrix(rows, columns, groups, number, free)
 
 
 def all_explicit(program: GraphProgram) -> str:
     """Return why no map of a network can do without its weights, or an empty text if one can."""
-    maps = _maps(program)
-    if any(free for *_, free in maps):
+    if any(matrix.free for matrix in _matrices(program)):
         return ""
     return "no map has normal, Haar-orthogonal or constant weights and fewer columns of data than inputs"
 
@@ -155,10 +164,10 @@ def draw_seconds(program: GraphProgram, explicit: bool) -> float:
     seconds = _NODE * len(program.places)
     for node in program.graph.nodes:
         seconds += _PASSED * node.shape.features * node.shape.count * examples
-    for rows, columns, groups, number, free in _maps(program):
-        if free and not explicit:
-            own = _DRAWN * number * (rows + columns) + _FLOP * 7 * number**2 * (rows + columns)
+    for m in _matrices(program):
+        if m.free and not explicit:
+            numbers, products = m.number * (m.rows + m.columns), 7 * m.number**2 * (m.rows + m.columns)
         else:
-            own = _DRAWN * rows * columns + _FLOP * 6 * number * rows * columns
-        seconds += own * groups
+            numbers, products = m.rows * m.columns, 6 * m.number * m.rows * m.columns
+        seconds += m.groups * (_DRAWN * numbers + _FLOP * products)
     return seconds
