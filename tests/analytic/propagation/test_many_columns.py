@@ -35,18 +35,18 @@ def test_a_large_image_can_be_flattened() -> None:
 
 
 def test_batches_in_parts_have_the_mean_of_the_parts() -> None:
-    """A transformer on 40 × 64 tokens: rows about single examples are means over smaller batches."""
-    ids = np.random.default_rng(2).integers(50, size=(40, 64))
+    """A transformer on 80 × 32 tokens: rows about single examples are means over smaller batches."""
+    ids = np.random.default_rng(2).integers(50, size=(80, 32))
 
     def rows(chosen: np.ndarray) -> object:
-        data = vp.tokens(64, 50, batch=len(chosen), ids=chosen)
+        data = vp.tokens(32, 50, batch=len(chosen), ids=chosen)
         network = vp.transformer(1, 32, 4, vocabulary=50, input=data, tied=False, biases="normal(std=0.1)")
         return vp.predict(network).set_index(["node", "quantity"])
 
-    whole, parts = rows(ids), [rows(ids[i : i + 8]) for i in range(0, 40, 8)]
+    whole, parts = rows(ids), [rows(ids[i : i + 16]) for i in range(0, 80, 16)]
     for key in (("block.mlp.dense2", "gradient_weight"), ("dense", "preactivation_second_moment")):
         mean = np.mean([part.loc[key, "value"] for part in parts])  # type: ignore[attr-defined]
-        np.testing.assert_allclose(whole.loc[key, "value"], mean, rtol=1e-6)  # type: ignore[attr-defined]
+        np.testing.assert_allclose(whole.loc[key, "value"], mean, rtol=1e-4)  # type: ignore[attr-defined]
     assert whole.loc[("dense", "correlation"), "order"] == ""  # type: ignore[attr-defined]
 
 

@@ -60,7 +60,7 @@ def test_dense_layers_are_exact_whatever_the_law(law: str) -> None:
         return {"h": gram(h), "z": gram(two @ h), "g": gram(two.T @ g)}
 
     found = propagate(network)
-    measured = averaged(draw, 6000, 1)
+    measured = averaged(draw, 3000, 1)
     close(_at(found, "dense1")[0], measured["h"])
     close(_at(found, "dense2")[0], measured["z"])
     close(_at(found, "dense1")[1], measured["g"])
@@ -91,7 +91,7 @@ def test_activations_of_pairs(phi: str) -> None:
 def test_convolutions_site_by_site(
     stride: int, padding: int, dilation: int, groups: int, transposed: bool
 ) -> None:
-    """Catches a window shifted by one site, padding counted as ones, a wrong fan of groups: any site by 5 %.
+    """Catches a window shifted by one site, padding counted as ones, a wrong fan of groups: any site by 10 %.
 
     The convolution is a loop over its definition: out[t stride + k dilation - padding] or its transpose.
     """
@@ -131,7 +131,7 @@ def test_convolutions_site_by_site(
             back[:, :, into] += w[k].T @ g[:, :, out]
         return {"z": gram(z.reshape(width, -1)), "g": gram(back.reshape(channels, -1))}
 
-    found, measured = propagate(network), averaged(draw, 3000, 4)
+    found, measured = propagate(network), averaged(draw, 1200, 4)
     close(_at(found, "conv")[0], measured["z"])
     close(_at(found, "dense")[1], measured["g"])
 
@@ -224,6 +224,36 @@ def test_sums_with_what_they_were_made_of() -> None:
     close(_at(found, "residual.stream")[0], measured["s"], 0.01)
     close(_at(found, "tanh")[0], measured["a"], 0.01)
     close(_at(found, "dense1")[1], measured["g"], 0.02)
+
+
+def test_functions_of_functions_of_one_feature() -> None:
+    """x + relu(x), minus half its tanh, relu: their slopes go together (29 % of the gradient if taken apart)."""
+    n = 300
+    x = np.random.default_rng(20).standard_normal((n, 3))
+    body = [
+        ops.dense(n, "lecun_normal"),
+        ops.residual("relu"),
+        ops.residual("tanh", scale=-0.5),
+        "relu",
+        ops.dense(n, "lecun_normal"),
+    ]
+    network = vp.Network(vp.Input(x), body)
+
+    def draw(rng: np.random.Generator) -> dict[str, Array]:
+        z, w = rng.standard_normal((n, n)) @ x / np.sqrt(n), rng.standard_normal((n, n)) / np.sqrt(n)
+        s = z + np.maximum(z, 0.0)
+        y = s - 0.5 * np.tanh(s)
+        g = (w.T @ rng.standard_normal(z.shape)) * (y > 0)
+        return {
+            "y": gram(y),
+            "a": gram(np.maximum(y, 0.0)),
+            "g": gram(g * (1.0 + (z > 0)) * (1.0 - 0.5 / np.cosh(s) ** 2)),
+        }
+
+    found, measured = propagate(network), averaged(draw, 60, 21)
+    close(_at(found, "residual2.stream")[0], measured["y"], 0.015)
+    close(_at(found, "relu")[0], measured["a"], 0.015)
+    close(_at(found, "dense1")[1], measured["g"], 0.03)
 
 
 def test_gates() -> None:

@@ -83,6 +83,16 @@ def odd_roots(walk: Walk, node: Node) -> Roots:
     return Roots(odd=walk.roots[node.sources[0]].odd)
 
 
+def never(walk: Walk, node: Node) -> bool:
+    """Say no."""
+    return False
+
+
+def always(walk: Walk, node: Node) -> bool:
+    """Say yes."""
+    return True
+
+
 @dataclass(frozen=True)
 class Rule:
     """What one op makes of laws.
@@ -97,8 +107,9 @@ class Rule:
         The same for single features, shape (N, R), for ops that treat features alike and separately, up to their
         common mean and scale: ``sample(place, inputs, values)`` and ``sample_back(place, gradient, inputs, values)``,
         `values` being the inputs' features.
-    coupling : bool
-        Whether the op's gradient depends on its values in a way that only samples follow.
+    coupling : callable
+        ``coupling(walk, node)`` says whether the gradient that the node sends goes with the values below it in a way
+        that only samples follow: a batch's own statistics, a maximum, a function of a function of the same feature.
     reads_known : bool
         Whether the op reads the values of an input of more columns than the covariance is formed of.
     meets_examples : bool
@@ -111,7 +122,7 @@ class Rule:
     backward: Callable[[Place, Gradient, list[Signal]], list[Gradient]]
     sample: Callable[[Place, list[Signal], list[Array]], Array] | None = None
     sample_back: Callable[[Place, Array, list[Signal], list[Array]], list[Array]] | None = None
-    coupling: bool = False
+    coupling: Callable[[Walk, Node], bool] = never
     roots: Callable[[Walk, Node], Roots] = no_roots
     reads_known: bool = False
     meets_examples: bool = False
@@ -159,12 +170,16 @@ class Walk:
 
     @cached_property
     def coupled(self) -> list[bool]:
-        """For every node, whether its gradient must be followed feature by feature, with the values."""
+        """For every node, whether its gradient must be followed feature by feature, with the values.
+
+        Asked for after the forward walk.
+        """
         found: list[bool] = []
         for node in self.graph.nodes:
             rule = self.rules[type(node.op)]
             pointwise = rule.sample is not None
-            found.append(pointwise and (rule.coupling or any(found[source] for source in node.sources)))
+            here = pointwise and (any(found[i] for i in node.sources) or rule.coupling(self, node))
+            found.append(here)
         return found
 
     def depends(self, index: int, on: int) -> bool:
@@ -206,7 +221,24 @@ class Walk:
             # Stein's identity: E phi(z_t) z_t' = E phi E z + K_tt' E phi'(z_t).
             means = np.outer(self.signals[one].mean, self.signals[other].mean)
             return means + self.signals[other].covariance * slope[:, None], True
-        return np.outer(self.signals[one].mean, self.signals[other].mean), False
+        x, y = self.sample(one), self.sample(other)
+        return np.asarray(x @ y.T / x.shape[1]), self._drawn_together(one, other)
+
+    def _drawn_together(self, one: int, other: int) -> bool:
+        """Return whether the Gaussian features from which two values are made are independent unless the same."""
+        leaves = sorted(self._leaves(one) | self._leaves(other))
+        return all(self.independent(i, j) for i in leaves for j in leaves if i < j)
+
+    def _leaves(self, index: int) -> set[int]:
+        found, stack = set(), [index]
+        while stack:
+            i = stack.pop()
+            node = self.graph.nodes[i]
+            if self.rules[type(node.op)].sample is None:
+                found.add(i)
+            else:
+                stack.extend(node.sources)
+        return found
 
     def sample(self, index: int) -> Array:
         """Return R features of a node's output, shape (N, R): what ops between weights make of Gaussian features.

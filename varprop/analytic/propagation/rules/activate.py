@@ -90,4 +90,11 @@ def _roots(walk: Walk, node: Node) -> Roots:
     return kept_roots(walk, node) if op.activation.slopes == (1.0, 1.0) else Roots()
 
 
-RULE = Rule(_forward, _backward, _sample, _sample_back, roots=_roots)
+def _coupling(walk: Walk, node: Node) -> bool:
+    """Say whether it reads a function of a feature whose slope goes with its own."""
+    op = node.op
+    assert isinstance(op, Activate)
+    return op.activation.slopes != (1.0, 1.0) and not walk.signals[node.sources[0]].gaussian
+
+
+RULE = Rule(_forward, _backward, _sample, _sample_back, _coupling, _roots)

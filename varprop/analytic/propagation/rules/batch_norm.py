@@ -13,7 +13,7 @@ import numpy as np
 
 from varprop.analytic.propagation.quadratic import effective_count, normalized
 from varprop.analytic.propagation.signal import Array, Gradient, Signal
-from varprop.analytic.propagation.walk import Place, Rule, odd_roots
+from varprop.analytic.propagation.walk import Place, Rule, always, odd_roots
 from varprop.spec.ops import Norm
 
 _ENOUGH = 30.0
@@ -78,4 +78,4 @@ def _backward(place: Place, gradient: Gradient, inputs: list[Signal]) -> list[Gr
     raise AssertionError("followed feature by feature")
 
 
-RULE = Rule(_forward, _backward, _sample, _sample_back, coupling=True, roots=odd_roots, meets_examples=True)
+RULE = Rule(_forward, _backward, _sample, _sample_back, coupling=always, roots=odd_roots, meets_examples=True)

@@ -102,12 +102,7 @@ def _multiply(place: Place, inputs: list[Signal]) -> Signal:
 
 
 def _multiply_back(place: Place, gradient: Gradient, inputs: list[Signal]) -> list[Gradient]:
-    one, other = place.node.sources
     reasons = merged(gradient.reasons, *(x.reasons for x in inputs))
-    if one == other:
-        n = gradient.second.shape[0]
-        both = 4.0 * gradient.second * inputs[0].second
-        return [Gradient(both, False, reasons), Gradient(np.zeros((n, n)), True)]
     found = []
     for factor in reversed(inputs):
         by = None if gradient.factor is None else gradient.factor * factor.mean
@@ -139,5 +134,11 @@ def _multiply_roots(walk: Walk, node: Node) -> Roots:
     return found
 
 
+def _dependent(walk: Walk, node: Node) -> bool:
+    return not walk.independent(*node.sources)
+
+
 ADD = Rule(_add, _add_back, _add_sample, _add_sample_back, roots=kept_roots)
-MULTIPLY = Rule(_multiply, _multiply_back, _multiply_sample, _multiply_sample_back, roots=_multiply_roots)
+MULTIPLY = Rule(
+    _multiply, _multiply_back, _multiply_sample, _multiply_sample_back, _dependent, _multiply_roots
+)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from varprop.analytic.propagation.signal import Array, Gradient, Signal, gram
-from varprop.analytic.propagation.walk import Place, Rule, kept_roots
+from varprop.analytic.propagation.walk import Place, Rule, always, kept_roots
 from varprop.analytic.propagation.windows import Windows
 from varprop.spec.ops import MaxPool, MeanPool
 
@@ -99,4 +99,4 @@ def _max_back(place: Place, gradient: Gradient, inputs: list[Signal]) -> list[Gr
 
 
 MEAN_POOL = Rule(_mean_pool, _mean_back, _mean_sample, _mean_sample_back, roots=kept_roots)
-MAX_POOL = Rule(_max_pool, _max_back, _max_sample, _max_sample_back, coupling=True)
+MAX_POOL = Rule(_max_pool, _max_back, _max_sample, _max_sample_back, coupling=always)
