@@ -12,6 +12,7 @@ from varprop.montecarlo.samplers.chain import why_not_chain
 from varprop.montecarlo.samplers.conditional import FAMILIES
 from varprop.montecarlo.samplers.program import size_ratio
 from varprop.spec import Network
+from varprop.spec.ops import Unembedding
 
 _WIDEST = 1e120
 """Ratio of two inputs' sizes whose squares still fit into double precision side by side."""
@@ -60,6 +61,10 @@ def _choose_for_graph(network: Network, sampler: str, estimator: str) -> str:
     if sampler == "chain":
         found = described("chain for a network that is no chain of dense layers")
         raise InputError("sampler", found, "conditional or dense")
+    tied = [node.table for node in network.graph.nodes if isinstance(node.op, Unembedding)]
+    if len(tied) > len(set(tied)):
+        found = described("several output layers tied to one embedding")
+        raise InputError("body", found, "one of them, for a simulation")
     refusal = all_explicit(compile_graph(network, DEFAULT_SHARE))
     if sampler == "conditional" and refusal:
         raise InputError("sampler", described("conditional"), f"dense, because {refusal}")

@@ -7,7 +7,7 @@ import pytest
 
 import varprop as vp
 from varprop.spec import Head, Input, Network
-from varprop.spec.ops import Activate, Dense, Embedding, LayerNorm, RMSNorm
+from varprop.spec.ops import Activate, Convolution, Dense, Embedding, LayerNorm, RMSNorm
 from varprop.spec.parts import attention, residual, sequence
 
 from .networks import numbers
@@ -65,6 +65,19 @@ def test_a_zero_example_stays_exactly_zero() -> None:
         found["residual.stream", "correlation"], abs=1e-6
     )
     assert found["rms_norm", "preactivation_second_moment"] == pytest.approx(2 / 3, rel=1e-5)
+
+
+def test_weights_with_a_mean_have_the_variance_of_their_law() -> None:
+    """Var z = s Σ h² at a fixed input, mean or no mean; groups read different features, so their means differ.
+
+    Over 400 draws of 24 channels at 9 places the error is below 5 % (5 standard errors); with the groups' means taken
+    as one the estimate would be off by the spread of (mean Σ h)² between groups, several times the variance here.
+    """
+    values = np.abs(np.random.default_rng(1).standard_normal((4, 9))) + np.array([0, 0, 3, 3])[:, None]
+    conv = Convolution(24, 1, padding=0, groups=2, weights="normal(std=0.2, mean=0.5)")
+    found = rows(Network(Input(values, positions=(3, 3)), (conv, Dense(2, "he_normal"))), draws=400)
+    expected = 0.04 * np.mean([np.sum(values[:2] ** 2, axis=0), np.sum(values[2:] ** 2, axis=0)])
+    assert found["conv", "preactivation_variance"] == pytest.approx(expected, rel=0.1)
 
 
 def _chain(gain: float, depth: int) -> Network:

@@ -6,17 +6,18 @@ import numpy as np
 import pytest
 
 import varprop as vp
+from varprop.montecarlo.graphs import block
 from varprop.montecarlo.graphs.program import GraphProgram, compile_graph
 from varprop.montecarlo.graphs.segments import Segment
 from varprop.montecarlo.graphs.walk import walk_graph
 from varprop.montecarlo.normals import Noise
 from varprop.montecarlo.samplers.records import Records
 from varprop.montecarlo.simulation import simulate_network
-from varprop.spec import Network
-from varprop.spec.ops import Dense, LayerNorm
+from varprop.spec import Head, Network
+from varprop.spec.ops import Dense, Embedding, LayerNorm, Unembedding
 from varprop.spec.parts import residual
 
-from .networks import NETWORKS, numbers
+from .networks import NETWORKS, numbers, words
 
 DRAWS = 3
 
@@ -82,6 +83,28 @@ def test_functions_of_ones_own_travel_to_workers() -> None:
 def test_what_only_chains_have_is_refused(field: str, choice: str) -> None:
     with pytest.raises(vp.InputError, match=f"{field}: {choice} for a network that is no chain"):
         vp.simulate(NETWORKS["tied"](), draws=4, **{field: choice})
+
+
+def test_two_uses_of_the_rest_of_a_table_are_refused() -> None:
+    body = (Embedding(12), Unembedding(14), Dense(12, "he_normal"), Unembedding(14))
+    with pytest.raises(vp.InputError, match="several output layers tied to one embedding"):
+        vp.simulate(Network(words(5, 14), body, Head("softmax_ce")), draws=4)
+
+
+def test_a_small_budget_walks_segments_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = NETWORKS["gpt"]()
+    before = simulate_network(network, draws=8, seed=2)
+    seen: list[bool] = []
+
+    def spy(*args: object, again: bool, **options: object) -> Records:
+        seen.append(again)
+        return walk_graph(*args, again=again, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(block, "walk_graph", spy)
+    monkeypatch.setattr(block, "KEPT", 0)
+    assert simulate_network(network, draws=8, seed=2).attrs["digest"] == before.attrs["digest"]
+    assert seen
+    assert all(seen)
 
 
 def test_weight_free_needs_a_map_that_can_be() -> None:

@@ -202,8 +202,8 @@ def _mean(place: Place) -> tuple[Mean, float]:
         return ("known", weight.mean) if weight.family != "identity" else ("units", 0.0)
     if weight.family == "identity":
         return "units", 0.0
-    if isinstance(op, Convolution) and op.transposed and weight.mean:
-        return "units", 0.0
+    if isinstance(op, Convolution) and weight.mean and (op.transposed or op.groups > 1):
+        return "units", 0.0  # channels of different groups read different features
     return ("known", op.bias_law(*place.inputs).mean) if weight.mean == 0.0 else ("inputs", 0.0)
 
 
