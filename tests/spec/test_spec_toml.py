@@ -275,3 +275,15 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 def test_an_unwritable_place_keeps_the_old_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="output"):
         write_study(Study("s", [mlp([2, 1])]), tmp_path / "no" / "study.toml")
+
+
+def test_draws_are_a_number_or_auto() -> None:
+    text = '[[network]]\nwidths = "3"\n'
+    assert parse_study(text).draws == "auto"
+    for line, draws in (('draws = "auto"', "auto"), ("draws = 300", 300)):
+        study = parse_study(f"{line}\n{text}")
+        assert study.draws == draws
+        assert parse_study(write_study(study)) == study
+    for bad in ('"many"', '""', "1", "2.5", "true"):
+        with pytest.raises(InputError, match="draws"):
+            parse_study(f"draws = {bad}\n{text}")
