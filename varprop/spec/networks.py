@@ -23,6 +23,7 @@ from varprop.spec.labels import LONGEST_LABEL, check_label
 from varprop.spec.layers import Layer
 from varprop.spec.ops import Activate, ClassToken, Embedding, Positions, Weighted
 from varprop.spec.parts import as_parts
+from varprop.spec.widths import DEEPEST
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,9 +75,11 @@ class Network:
     def __post_init__(self) -> None:
         if not isinstance(self.input, Input):
             raise InputError("input", described(type(self.input).__name__), "an Input")
-        body = as_parts(self.body, "body")
-        chain = not (self.input.positions or self.input.vocabulary)
-        chain = chain and all(isinstance(part, Layer) for part in body)
+        given = self.body if isinstance(self.body, list | tuple) else ()
+        dense = 1 <= len(given) <= DEEPEST and all(type(part) is Layer for part in given)
+        body = tuple(given) if dense else as_parts(self.body, "body")  # a grid has a million layers
+        chain = all(isinstance(part, Layer) for part in body)
+        chain = chain and not (self.input.positions or self.input.vocabulary)
         if not isinstance(self.head, Head):
             raise InputError("head", described(type(self.head).__name__), "a Head")
         object.__setattr__(self, "body", body)
