@@ -45,10 +45,8 @@ def row(name: str, network: Network, draws: int) -> tuple[str, bool]:
         control, _, _ = least_p(sample(network, False, 32, draws), explicit)
     site = network.graph.nodes[network.graph.sites[worst // len(NAMES)].node].name
     where = f"{site}, {NAMES[worst % len(NAMES)]}"
-    used = any(kind in name for kind in ("convolutional", "batch_normed", "residual network"))
-    good = p > ALPHA and (
-        control < ALPHA or used
-    )  # images of many windows take explicit weights almost throughout
+    # A single example behind a max pool: its gradients vary too much for 5 % to show at a few thousand draws.
+    good = p > ALPHA and (control < ALPHA or name == "convolutional")
     return f"| {name} | {count} | {min(p, 1.0):.2g} | {where} | {control:.1e} |", good
 
 
