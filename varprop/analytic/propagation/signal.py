@@ -46,6 +46,14 @@ class Signal:
         mean.
     fluctuation : float
         Variance of the Gram matrix of the output's features, in units of that of Gaussian features of this number.
+    overlap : float or None
+        Mean square of the correlation that two columns show in one draw beside the one expected, where features are
+        the positions of a transposed value and few; None where it is of order 1 / features.
+    spread : float
+        Relative variance over draws of the mean square of a column that such an overlap leaves behind.
+    echo : float
+        Mean square of the correlation that one draw shows between a column and the one of the transposed value it was
+        made of.
     token : ndarray or None
         Shape (N,): E x_t e_t over E e_t², e_t being the embedding of the column's own token; None if 0.
     kept : object
@@ -66,6 +74,9 @@ class Signal:
     symmetric: bool = False
     common: Array | None = None
     fluctuation: float = 1.0
+    overlap: float | None = None
+    spread: float = 0.0
+    echo: float = 0.0
     token: Array | None = None
     kept: Any = None
     unknown: str = ""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from varprop.activations import Activation
-from varprop.analytic.propagation.pairs import activated
+from varprop.analytic.propagation.pairs import Activations, activated
 from varprop.analytic.propagation.signal import Array, Gradient, Signal, gram, merged
 from varprop.analytic.propagation.slopes import Activated
 from varprop.analytic.propagation.walk import Place, Roots, Rule, Walk, kept_roots
@@ -31,7 +31,7 @@ def _forward(place: Place, inputs: list[Signal]) -> Signal:
         return Signal(**{**vars(before), "kept": Activated(np.ones((n, n)), np.ones(n))})
     if not before.gaussian:
         return _sampled(place, before, phi)
-    found = activated(phi, before.mean, before.covariance)
+    found = _averaged(phi, before)
     homogeneous = phi.slopes is not None and before.symmetric
     small = found.error <= 1e-9
     return Signal(
@@ -43,8 +43,34 @@ def _forward(place: Place, inputs: list[Signal]) -> Signal:
         exact=before.law and small,
         reasons=merged(before.reasons, found.reasons(phi)),
         fluctuation=before.fluctuation,
+        overlap=None if before.overlap is None else before.overlap * _linear_share(before, found) ** 2,
+        echo=before.echo * _linear_share(before, found) if before.echo else 0.0,
         kept=Activated(found.slopes, found.slope),
     )
+
+
+def _averaged(phi: Activation, before: Signal) -> Activations:
+    """Return averages over the values and, where their variance is a quadratic form in few positions, over that."""
+    left = 0.0 if before.overlap is None else max(before.overlap - 1.0 / before.features, 0.0)
+    if left == 0.0:
+        return activated(phi, before.mean, before.covariance)
+    # Two points have the mean and the variance 2 `left` of a column's variance.
+    size = min(float(np.sqrt(2.0 * left)), 1.0)
+    ends = [activated(phi, before.mean, before.covariance * (1.0 + sign * size)) for sign in (-1.0, 1.0)]
+    return Activations(
+        *(
+            0.5 * (getattr(ends[0], name) + getattr(ends[1], name))
+            for name in ("second", "slopes", "mean", "slope")
+        ),
+        error=max(end.error for end in ends),
+    )
+
+
+def _linear_share(before: Signal, found: Activations) -> float:
+    """Return which share of the variance behind phi its linear part has."""
+    variance = np.diagonal(before.covariance) * np.square(found.slope)
+    whole = np.diagonal(found.second) - np.square(found.mean)
+    return float(np.mean(variance / np.where(whole > 0.0, whole, 1.0)))
 
 
 def _sampled(place: Place, before: Signal, phi: Activation) -> Signal:

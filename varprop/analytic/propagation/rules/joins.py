@@ -50,7 +50,21 @@ def _add(place: Place, inputs: list[Signal]) -> Signal:
         symmetric=_symmetric(place, inputs),
         common=means,
         fluctuation=fluctuation_behind_sum(place, inputs),
+        spread=_spread(pairs, second),
         token=np.sum(tokens, axis=0) if tokens else None,
+    )
+
+
+def _spread(pairs: list[tuple[float, Signal]], second: Array) -> float:
+    """Return the relative variance of a sum's mean square, from its parts'."""
+    whole = float(np.trace(second))
+    if whole <= 0.0:
+        return 0.0
+    shares = [a * a * float(np.trace(x.second)) / whole for a, x in pairs]
+    own = sum(share**2 * x.spread for share, (_, x) in zip(shares, pairs, strict=True))
+    # (2 x·y)² on average: y holds a part of x that differs from draw to draw.
+    return own + sum(
+        4.0 * share * (1.0 - share) * x.echo for share, (_, x) in zip(shares, pairs, strict=True)
     )
 
 

@@ -80,6 +80,8 @@ def through(
         symmetric=weights.symmetric and biases.symmetric and biases.mean == 0.0,
         common=common,
         fluctuation=1.0,
+        overlap=None if before.overlap is None else before.overlap + 1.0 / place.node.shape.features,
+        echo=before.echo,
         kept=kept,
     )
 

@@ -154,6 +154,12 @@ def _transpose(place: Place, inputs: list[Signal]) -> Signal:
     (before,) = inputs
     b, t, n = place.examples, place.before[0].count, before.features
     second, common = _turned(before.second, before.between, b, n)
+    # Rows of weights see the few positions' covariance: a mean square of a row is a quadratic form in it. Turned back,
+    # what two features share beside their own number shows as a fluctuation of every position's mean square.
+    squares = np.einsum("atas,atas->", _cells(before.second, b), _cells(before.second, b))
+    traces = np.square(np.einsum("atat->a", _cells(before.second, b))).sum()
+    left = 0.0 if before.overlap is None else max(before.overlap - 1.0 / before.features, 0.0)
+    few = float(squares / traces) if traces > 0.0 and before.overlap is None else None
     return Signal(
         second,
         np.repeat(before.mean.reshape(b, t).mean(axis=1), n),
@@ -164,6 +170,9 @@ def _transpose(place: Place, inputs: list[Signal]) -> Signal:
         reasons=before.reasons,
         common=common,
         fluctuation=before.fluctuation,
+        overlap=few,
+        echo=before.echo if few is None else few,
+        spread=2.0 * left,
     )
 
 
