@@ -56,13 +56,13 @@ def _averaged(phi: Activation, before: Signal) -> Activations:
         return activated(phi, before.mean, before.covariance)
     # Two points have the mean and the variance 2 `left` of a column's variance.
     size = min(float(np.sqrt(2.0 * left)), 1.0)
-    ends = [activated(phi, before.mean, before.covariance * (1.0 + sign * size)) for sign in (-1.0, 1.0)]
+    low, high = (activated(phi, before.mean, before.covariance * (1.0 + sign * size)) for sign in (-1.0, 1.0))
     return Activations(
-        *(
-            0.5 * (getattr(ends[0], name) + getattr(ends[1], name))
-            for name in ("second", "slopes", "mean", "slope")
-        ),
-        error=max(end.error for end in ends),
+        second=0.5 * (low.second + high.second),
+        slopes=0.5 * (low.slopes + high.slopes),
+        mean=0.5 * (low.mean + high.mean),
+        slope=0.5 * (low.slope + high.slope),
+        error=max(low.error, high.error),
     )
 
 
