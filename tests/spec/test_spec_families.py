@@ -242,3 +242,12 @@ class TestImages:
 )
 def test_inputs_are_spelled(text: str, made: vp.Input) -> None:
     assert parse_input(text) == made
+
+
+def test_both_tables_have_no_gradient_of_biases_that_there_are_not() -> None:
+    for bias in (True, False):
+        network = vp.Network(
+            vp.gaussian(4, 2), [vp.ops.dense(4, bias=bias), "relu", vp.ops.dense(3, bias=bias)]
+        )
+        for table in (vp.predict(network), vp.simulate(network, draws=2)):
+            assert (table.quantity == "gradient_bias").sum() == 2 * bias

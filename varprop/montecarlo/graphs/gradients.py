@@ -38,7 +38,7 @@ def measure_gradients(
     example, batch, entries = rule.weight_gradients(place, saved, near)
     records.put("gradient_weight", number, example / (examples * entries), exponent)
     records.put("gradient_weight_batch", number, batch / (examples**2 * entries), exponent)
-    if isinstance(place.op, Dense | Convolution):
+    if isinstance(place.op, Dense | Convolution) and place.op.bias:
         sums, own = _bias_squares(g, examples, squares, power)
         records.put("gradient_bias", number, sums / (spot.features * examples), own)
 

@@ -221,7 +221,7 @@ def _quantities(network: Network, place: Place, weighted: bool, activated: bool)
     names += ["gradient_preactivation", "gradient_squared_norm"]
     if isinstance(place.op, Dense | Convolution | Unembedding):
         names += ["gradient_weight", "gradient_weight_batch", "gradient_input"]
-    if isinstance(place.op, Dense | Convolution):
+    if isinstance(place.op, Dense | Convolution) and place.op.bias:
         names += ["gradient_bias"]
     if isinstance(place.op, Attend):
         names += ["logit_variance", "attention_concentration"]
