@@ -114,6 +114,7 @@ def diagnose_one(table: pd.DataFrame, *, limit: float = LIMIT) -> Diagnosis:
     table : DataFrame
         An audit's table, or a predicted, simulated or compared one of a spec network. What was measured
         counts, else what was predicted. In an audit the nodes that every path from input to output passes are followed.
+        The directions of a spec network that is no chain are ``unknown``.
     limit : float
         Largest factor of a mean square over the whole depth that is still healthy.
 
@@ -208,7 +209,13 @@ def _facts(found: Diagnosis) -> dict[str, Any]:
 
 
 def _course(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows that make up the signal's course; of a spec network, which has no nodes, all."""
+    """Return the rows that make up the signal's course: of a chain all, of a spec network that is no chain none.
+
+    From one site of a graph to the next the signal need not pass (a branch beside a stream), and a normalization is no
+    step of a course: what is not judged rightly is not judged.
+    """
+    if ((rows["quantity"] == "gradient_squared_norm") & (rows["module"] == "")).any():
+        return rows.iloc[:0]
     chosen: pd.DataFrame = rows[(rows["op"] == "") | rows["op"].isin(_STREAM)]
     return chosen[chosen["trunk"] & (chosen["parameter"] == "")]
 
