@@ -147,6 +147,6 @@ def write(path: Path, runs: list[tuple[str, int, int]], names: list[str]) -> Non
 if __name__ == "__main__":
     write(
         Path("reports/graphs/errors.md"),
-        [("PyTorch", 256, 60), ("engine", 256, 300), ("engine", 1024, 150)],
+        [("PyTorch", 256, 100), ("engine", 256, 400), ("engine", 1024, 100)],
         sys.argv[1:] or list(CASES),
     )
