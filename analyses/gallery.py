@@ -33,6 +33,7 @@ ORDER = (
     "e7_every_initializer",
     "e8_deep_networks",
     "e9_zero_mean_normalised_data",
+    "e12_at_birth",
     "explore_in_pandas",
 )
 """Reading order: a short course in initialization."""
