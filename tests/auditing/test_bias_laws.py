@@ -68,7 +68,7 @@ def test_biases_of_no_known_law_make_what_rests_on_them_approximate():
     ):  # fmt: skip
         found = row(table, module, quantity)
         assert found["order"] == "approximate", quantity
-        assert "law of the biases" in found["reason"], quantity
+        assert "biases of 0 (Linear) are taken as Gaussian" in found["reason"], quantity
     weights = table[(table["module"] == "2") & (table["quantity"] == "gradient_weight")].iloc[0]
     assert weights["order"] == "approximate"
     # What needs no law stays as it is.
@@ -96,6 +96,9 @@ def test_one_correlation_for_all_pairs_is_no_limit(monkeypatch):
     dense = theory[(theory["layer"] == 2) & (theory["quantity"] == "data_variance")].iloc[0]
     assert (dense["value"], dense["order"]) == (pytest.approx(truth, rel=0.03), "exact")
     monkeypatch.setattr("varprop.auditing.join.FULL_THEORY", 0)
+    walked = row(audit(factory, INPUTS, draws=20, order="auto"), "2", "data_variance")
+    assert (walked["predicted"], walked["order"]) == (pytest.approx(truth, rel=0.03), "infinite")
+    monkeypatch.setattr("varprop.auditing.join.walked_rows", lambda *_: [])
     rule = row(audit(factory, INPUTS, draws=20, order="auto"), "2", "data_variance")
     assert abs(rule["predicted"] / truth - 1.0) > 0.1
     assert rule["order"] == "approximate"

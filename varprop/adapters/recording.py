@@ -65,6 +65,10 @@ class Recording:
         From (node, parameter) to the spelling of the law its entries follow.
     source : InputMoments or None
         Moments of the model's floating input.
+    tokens : ndarray or None, shape (examples, tokens)
+        The model's only input, if it consists of whole numbers.
+    axis : int
+        Of the examples.
     examples : int
         Examples of the batch.
     copies : list of tuple of str
@@ -83,6 +87,8 @@ class Recording:
     laws: dict[tuple[int, str], str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     source: InputMoments | None = None
+    tokens: Array | None = None
+    axis: int = 0
     examples: int = 1
     copies: list[tuple[str, ...]] = field(default_factory=list)
     loss_start: tuple[float, str] | None = None

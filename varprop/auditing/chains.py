@@ -78,6 +78,7 @@ def predict_chain(
     """
     table = predict_network(network, order=order, share=share)
     factor, order, why = _head_factor(chain, recording, table)
+    measured = _has_loss(recording)
     rows = []
     for row in table.to_dict("records"):
         linear, active = chain.layers[row["layer"] - 1]
@@ -94,6 +95,7 @@ def predict_chain(
         rows.append({
             "layer": layer, "parameter": parameter, "quantity": quantity, "value": value,
             "log_value": log_value, "order": row_order if value == value else "", "reason": reason,
+            "restarted": measured and quantity.startswith("gradient"),
         })  # fmt: skip
     return rows
 
@@ -117,12 +119,17 @@ def _place(
     return None
 
 
+def _has_loss(recording: Recording) -> bool:
+    """Return whether the loss is the user's, so that the gradient at the output is known as measured only."""
+    return any(quantity == "initial_loss" for _, _, quantity in recording.values)
+
+
 def _head_factor(chain: Chain, recording: Recording, table: Any) -> tuple[float, str, str]:
     linear, active = chain.layers[-1]
-    if any(quantity == "initial_loss" for _, _, quantity in recording.values):
+    if _has_loss(recording):
         draws = recording.values.get((linear.index, "", "gradient_preactivation"))
         factor = float(np.mean(draws)) if draws else float("nan")
-        return factor, "approximate", "from the measured gradient at the last layer"
+        return factor, "approximate", "restarted from the gradient measured at the last layer"
     if active is None:
         return 1.0, "exact", ""
     last = table[(table["layer"] == len(chain.layers)) & (table["quantity"] == "derivative_second_moment")]

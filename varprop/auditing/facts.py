@@ -21,7 +21,7 @@ def facts_of(recording: Recording) -> Facts:
     parameters = {}
     for index, own in recording.laws:
         node = recording.graph[index]
-        parameters[full_name(node, own)] = _moments(recording, index, own)
+        parameters[full_name(node, own)] = moments(recording, index, own)
     return Facts(parameters, measured, recording.examples, copied=bool(recording.copies))
 
 
@@ -52,7 +52,8 @@ def source_of(source: InputMoments | None, graph: Graph) -> Signal | None:
     return Signal(source.second_moment, source.mean, array.shape, data=data, spread=spread)
 
 
-def _moments(recording: Recording, index: int, own: str) -> ParameterFact:
+def moments(recording: Recording, index: int, own: str) -> ParameterFact:
+    """Return the moments of a parameter: of the law that was named, else as drawn."""
     law, facts = recording.laws[index, own], recording.facts
     fan_in, fan_out = facts.get((index, own, "fan_in")), facts.get((index, own, "fan_out"))
     if fan_in is None or fan_out is None:

@@ -60,9 +60,8 @@ def audit(
         See `varprop.compare`.
     order : {"auto", "best", "exact", "1/n", "infinite"}
         How far the theory of a chain of dense layers goes (see `varprop.predict`). ``"auto"`` is
-        ``"best"`` while that takes
-        less than about a second (layers times examples at most 256) and the rules of a general graph otherwise:
-        the same where the theory is exact, without corrections of order one over the width elsewhere.
+        ``"best"`` while that takes about a second (layers times examples at most 256, examples times positions of
+        other models at most 256), and beyond it rules that go from node to node without the covariance of pairs.
     changes : DataFrame, optional
         Of `varprop.suggest`, for this model: audited as if they were made.
 

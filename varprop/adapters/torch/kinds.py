@@ -108,6 +108,43 @@ def _dropout(module: Any) -> Kind:
     return "dropout", {"p": float(module.p) if module.training else 0.0}
 
 
+def _attention(module: Any) -> Kind:
+    plain = module.in_proj_weight is not None and module.bias_k is None and not module.add_zero_attn
+    dropped = module.training and module.dropout > 0
+    return "attention", {
+        "width": module.embed_dim,
+        "heads": module.num_heads,
+        "plain": plain and not dropped and module.batch_first,
+    }
+
+
+def mask_of(module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
+    """Return what an attention module is called with: ``""`` for no mask, ``"causal"``, or ``"other"``."""
+    if not isinstance(module, nn.MultiheadAttention):
+        return ""
+    names = ("query", "key", "value", "key_padding_mask", "need_weights", "attn_mask")
+    given = dict(zip(names, args, strict=False)) | dict(kwargs)
+    if given.get("key_padding_mask") is not None:
+        return "other"
+    mask = given.get("attn_mask")
+    return "" if mask is None else _shape_of_mask(mask)
+
+
+def _shape_of_mask(mask: torch.Tensor, allowed: bool = False) -> str:
+    """Return ``"causal"`` for a mask that hides what comes later and nothing else.
+
+    A mask of truth values says what is hidden, or with `allowed` what is seen.
+    """
+    if mask.dim() != 2 or mask.shape[0] != mask.shape[1]:
+        return "other"
+    later = torch.ones_like(mask, dtype=torch.bool).triu(1)
+    if mask.dtype == torch.bool:
+        return "causal" if bool(((mask ^ allowed) == later).all()) else "other"
+    hidden = torch.isneginf(mask)
+    plain = bool((hidden == later).all()) and not bool(mask[~later].any())
+    return "causal" if plain else "other"
+
+
 def _pool(op: str) -> Callable[[Any], Kind]:
     def rule(module: Any) -> Kind:
         return _window(op, module.kernel_size, module.stride, module.padding, getattr(module, "dilation", 1))
@@ -121,8 +158,11 @@ def _adaptive(op: str) -> Callable[[Any], Kind]:
 
 def _window(op: str, kernel: Any, stride: Any, padding: Any = 0, dilation: Any = 1) -> Kind:
     simple = _all(padding, 0) and _all(dilation, 1) and (stride is None or stride in ((), kernel))
-    # Only windows that tile the plane have a rule; others are measured, and prediction starts again after them.
-    return (op, {"window": kernel, "channel_axis": 1}) if simple else ("opaque", {"channel_axis": 1})
+    # Only windows that tile the plane have a rule node by node; of others the geometry is noted.
+    if simple:
+        return op, {"window": kernel, "channel_axis": 1, "pool": op}
+    pool = {"pool": op, "geometry": (kernel, stride or kernel, padding)} if _all(dilation, 1) else {}
+    return "opaque", {"channel_axis": 1, **pool}
 
 
 def _all(value: Any, wanted: int) -> bool:
@@ -134,7 +174,17 @@ _MAXIMA = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)
 _MODULES: tuple[tuple[Any, Callable[[Any], Kind]], ...] = (
     (nn.Linear, _linear),
     (nn.modules.conv._ConvNd, _convolution),
-    (nn.Embedding, lambda m: ("embedding", {"width": m.embedding_dim})),
+    (
+        nn.Embedding,
+        lambda m: (
+            "embedding",
+            {
+                "width": m.embedding_dim,
+                "vocabulary": m.num_embeddings,
+                "plain": m.padding_idx is None and m.max_norm is None,
+            },
+        ),
+    ),
     (nn.modules.instancenorm._InstanceNorm, _instance_norm),
     (nn.modules.batchnorm._BatchNorm, _batch_norm),
     (nn.LayerNorm, _layer_norm),
@@ -148,7 +198,7 @@ _MODULES: tuple[tuple[Any, Callable[[Any], Kind]], ...] = (
     *((kind, _pool("average_pool")) for kind in _AVERAGES),
     *((kind, _pool("max_pool")) for kind in _MAXIMA),
     (nn.modules.pooling._AdaptiveAvgPoolNd, _adaptive("average_pool")),
-    (nn.MultiheadAttention, lambda m: ("attention", {"width": m.embed_dim})),
+    (nn.MultiheadAttention, _attention),
     (nn.RNNBase, lambda m: ("recurrent", {"width": m.hidden_size})),
     (nn.Softmax, lambda m: ("softmax", {"axis": m.dim})),
 )
@@ -168,11 +218,12 @@ def of_call(name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Kind
     if spelling is not None:
         return "activation", {"activation": spelling}
     if name in VIEWS:
-        return "reshape", {}
+        return "reshape", _permutation(name, args)
     if name in SLICES:
-        return "slice", {}
+        return "slice", _selected(name, args)
     if name in _JOINS:
-        return "concatenate", {}
+        given = dict(zip(("tensors", "dim"), args, strict=False)) | dict(kwargs)
+        return "concatenate", {"axis": given.get("dim", 0)} if name.startswith("c") else {}
     if name in _SUMS:
         return _sum(name, args, kwargs)
     if name in _SCALES:
@@ -185,7 +236,7 @@ def of_call(name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Kind
         given = dict(zip(("input", "dim"), args, strict=False)) | dict(kwargs)
         if name == "softmax":
             return "softmax", {"axis": given.get("dim")}
-        return "attention", {"scale": kwargs.get("scale")}
+        return "attention", {"scale": kwargs.get("scale"), "mask": _product_mask(args, kwargs)}
     if name == "dropout" and len(args) + len(kwargs) >= 1:
         given = dict(zip(("input", "p", "training"), args, strict=False)) | dict(kwargs)
         return "dropout", {"p": float(given.get("p", 0.5)) if given.get("training", True) else 0.0}
@@ -200,6 +251,10 @@ def of_call(name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Kind
         return _window(op, kernel, given.get("stride"), given.get("padding", 0), given.get("dilation", 1))
     if name.startswith("adaptive_avg_pool"):
         return "average_pool", {"adaptive": True, "channel_axis": 1}
+    if name == "mean":
+        given = dict(zip(("input", "dim"), args, strict=False)) | dict(kwargs)
+        axes = given.get("dim", given.get("axis"))
+        return "opaque", {} if axes is None else {"mean_over": axes}
     return "opaque", ({"channel_axis": 1} if name in _CONVOLUTIONS else {})
 
 
@@ -229,3 +284,44 @@ def _scale(name: str, args: tuple[Any, ...]) -> Kind:
 def _product(name: str, args: tuple[Any, ...]) -> Kind:
     # Whether the second factor is a weight (and which way round) is for the tracer to say: it knows the parameters.
     return "opaque", {"matrix_product": True, "transposed": name != "linear"}
+
+
+def _permutation(name: str, args: tuple[Any, ...]) -> dict[str, Any]:
+    """Return in which order a view takes the axes, where it takes them in another."""
+    count = args[0].dim() if args and isinstance(args[0], torch.Tensor) else 0
+    axes = list(range(count))
+    if name == "permute":
+        order = args[1] if isinstance(args[1], tuple | list) else args[1:]
+        return {"axes": tuple(axis % count for axis in order)}
+    swapped: tuple[int, int] | None = None
+    if name in ("transpose", "swapaxes", "swapdims") and len(args) == 3:
+        swapped = args[1] % count, args[2] % count
+    elif name == "mT" or (name in ("t", "T") and count == 2):
+        swapped = count - 2, count - 1
+    elif name in ("transpose", "swapaxes", "swapdims", "movedim", "moveaxis", "T"):
+        return {"unknown_order": True}
+    if swapped is None:
+        return {}
+    first, second = swapped
+    axes[first], axes[second] = axes[second], axes[first]
+    return {"axes": tuple(axes)}
+
+
+def _selected(name: str, args: tuple[Any, ...]) -> dict[str, Any]:
+    """Return the axis and the place of ``x[:, i]``."""
+    key = args[1] if name == "getitem" and len(args) > 1 else None
+    if not isinstance(key, tuple) or any(type(one) is not int and one != slice(None) for one in key):
+        return {}
+    places = [(axis, one) for axis, one in enumerate(key) if type(one) is int]
+    return {"selected": places[0]} if len(places) == 1 else {}
+
+
+def _product_mask(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
+    names = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal")
+    given = dict(zip(names, args, strict=False)) | dict(kwargs)
+    mask = given.get("attn_mask")
+    if given.get("dropout_p") or given.get("enable_gqa"):
+        return "other"
+    if mask is not None:
+        return _shape_of_mask(mask, allowed=True)
+    return "causal" if given.get("is_causal") else ""

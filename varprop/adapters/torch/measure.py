@@ -22,7 +22,7 @@ from varprop.adapters.torch.observe import DrawObserver
 from varprop.adapters.torch.parameters import copies, fans_of_bias, tracer_linear, uncalled
 from varprop.adapters.torch.preserve import random_state
 from varprop.adapters.torch.statistics import mean_and_std, mean_square, tensor_moments
-from varprop.adapters.torch.trace import Tracer
+from varprop.adapters.torch.trace import Tracer, tensors
 from varprop.spec.traced import Graph, Node
 
 _LAW_ENTRIES = 200_000
@@ -225,7 +225,10 @@ class _Run:
         self._recording.note({(True,): "mode: training", (False,): "mode: evaluation"}.get(
             tuple(modes), "mode: training in some modules, evaluation in others"))  # fmt: skip
         sample = floating(model)
-        self._recording.examples = batch.examples
+        self._recording.examples, self._recording.axis = batch.examples, self._axis
+        given = list(tensors((batch.args, dict(batch.kwargs))))
+        if len(given) == 1 and not given[0].is_floating_point() and given[0].dim() == 2 and not self._axis:
+            self._recording.tokens = given[0].cpu().numpy().astype(np.float64)
         self._recording.copies = copies(names)
         if self._recording.copies:
             twins = drawing._listed([" = ".join(group[:3]) for group in self._recording.copies], 2)

@@ -21,7 +21,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree
 
-from varprop.adapters.torch.kinds import Kind, name_of, of_call, of_leaf
+from varprop.adapters.torch.kinds import Kind, mask_of, name_of, of_call, of_leaf
 from varprop.adapters.torch.names import ROOT, Names, names_of
 from varprop.spec.traced import INPUT, UNSEEN, Graph, Node
 
@@ -121,12 +121,12 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc]
         sources = self._sources(inputs)
         if not sources and any(tensor.is_floating_point() for tensor in inputs):
             sources = (UNSEEN,)
-        self._entered.append((inputs, sources))
+        self._entered.append((inputs, sources, mask_of(module, args, kwargs)))
         if is_closed(module):
             self._closed += 1
 
     def _leave_module(self, module: nn.Module, output: Any) -> None:
-        name, (inputs, sources) = self.stack.pop(), self._entered.pop()
+        name, (inputs, sources, mask) = self.stack.pop(), self._entered.pop()
         closed = is_closed(module)
         self._closed -= closed
         if not self._closed and (closed or id(module) in self._leaves):
@@ -135,6 +135,8 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc]
                 own for own, p in module.named_parameters(recurse=closed) if id(p) in self._parameters
             )
             kind: Kind = of_leaf(module) if closed else ("opaque", {})
+            if mask:
+                kind = kind[0], {**kind[1], "mask": mask}
             if not closed:
                 # A leaf of the user's own is open: what ran inside is in the graph, and this node only stands for it.
                 inner = self._sources(outputs)
@@ -199,7 +201,9 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc]
             turned = weights[0].transposed ^ bool(attributes["transposed"])
             found = {"op": "linear", "parameter": weights[0].name, "transposed": turned}
         elif weights and (op == "add" or attributes.get("product")):
-            found = {"parameter": weights[0].name} | ({"op": "scale"} if op != "add" else {})
+            shape = next(tuple(t.shape) for t in inputs if isinstance(self._origin_of(t), Weight))
+            found = {"parameter": weights[0].name, "parameter_shape": shape}
+            found |= {"op": "scale"} if op != "add" else {}
         elif weights:
             found = {"parameter": weights[0].name}
         elif op == "add":

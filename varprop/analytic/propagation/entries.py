@@ -10,7 +10,7 @@ from varprop.analytic.chain import only_exact
 from varprop.analytic.entries import Entry
 from varprop.analytic.propagation.batches import averaged, parts_of
 from varprop.analytic.propagation.chains import add_forward_entries, leading_chain, whole_entries
-from varprop.analytic.propagation.propagate import propagate
+from varprop.analytic.propagation.propagate import Propagated, propagate
 from varprop.analytic.propagation.rows import loss_entry, site_entries
 from varprop.spec import Network
 from varprop.spec.ops import Attend
@@ -46,11 +46,18 @@ def graph_entries(network: Network, order: str, share: float) -> list[dict[str, 
     if chain is not None and whole:
         return whole_entries(network, chain, order, share)
     found = propagate(network)
-    tables = [site_entries(found, site, share) for site in network.graph.sites]
+    tables = site_tables(found, share, chain, order)
     tables[-1] |= loss_entry(found)
-    if chain is not None:
-        add_forward_entries(network, chain, tables, order, share)
     tables = [{name: _allowed(network, entry) for name, entry in table.items()} for table in tables]
     if order == "exact":
         tables = [{name: only_exact(entry) for name, entry in table.items()} for table in tables]
+    return tables
+
+
+def site_tables(found: Propagated, share: float, chain: Network | None, order: str) -> list[dict[str, Entry]]:
+    """Return the entries of every site, `chain` being the chain with which the graph begins, if there is one."""
+    network = found.walk.network
+    tables = [site_entries(found, site, share) for site in network.graph.sites]
+    if chain is not None:
+        add_forward_entries(network, chain, tables, order, share)
     return tables

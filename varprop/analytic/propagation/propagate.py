@@ -8,9 +8,19 @@ import numpy as np
 
 from varprop._validation import InputError
 from varprop.analytic.propagation.heads import Start, start
+from varprop.analytic.propagation.restart import Restart, Restarts, mark, mark_back, measured_gradient
 from varprop.analytic.propagation.rules import RULES
 from varprop.analytic.propagation.rules.maps import unformed
-from varprop.analytic.propagation.signal import LARGEST, Array, Gradient, Signal, gaussian, gram, total
+from varprop.analytic.propagation.signal import (
+    LARGEST,
+    Array,
+    Gradient,
+    Signal,
+    gaussian,
+    gram,
+    merged,
+    total,
+)
 from varprop.analytic.propagation.walk import Place, Rule, Walk
 from varprop.spec import Network
 from varprop.spec.graph import Node
@@ -37,8 +47,14 @@ class Propagated:
     start: Start
 
 
-def propagate(network: Network) -> Propagated:
+def propagate(network: Network, restarts: Restarts | None = None) -> Propagated:
     """Return signals and gradients of all nodes of a network.
+
+    Parameters
+    ----------
+    network : Network
+    restarts : Restarts, optional
+        What was measured, for a network with nodes that have no rule.
 
     Examples
     --------
@@ -50,8 +66,8 @@ def propagate(network: Network) -> Propagated:
     >>> [float(signal.second[0, 0]) for signal in found.walk.signals]
     [0.5, 0.5, 0.5, 0.625]
     """
-    walk = forward(network)
-    first = _start(walk)
+    walk = forward(network, restarts)
+    first = _start(walk, restarts)
     nodes = walk.graph.nodes
     arriving: list[list[Gradient]] = [[] for _ in nodes]
     gradients: list[Gradient | None] = [None] * len(nodes)
@@ -71,22 +87,23 @@ def propagate(network: Network) -> Propagated:
     return Propagated(walk, gradients, sent, first)
 
 
-def forward(network: Network) -> Walk:
+def forward(network: Network, restarts: Restarts | None = None) -> Walk:
     """Return the walk with the signals of all nodes."""
-    walk = Walk(network, RULES)
+    walk = Walk(network, RULES if restarts is None else {**RULES, Restart: restarts.rule()})
     for node in walk.graph.nodes:
-        rule, place = RULES[type(node.op)], Place(walk, node)
+        rule, place = walk.rules[type(node.op)], Place(walk, node)
         inputs = [walk.signals[i] for i in node.sources]
-        walk.signals.append(_signal(rule, place, inputs))
+        walk.signals.append(mark(node.op, _signal(rule, place, inputs), inputs))
         walk.roots.append(rule.roots(walk, node))
     return walk
 
 
 def _signal(rule: Rule, place: Place, inputs: list[Signal]) -> Signal:
     why = next((x.unknown for x in inputs if x.unknown), "")
+    why = "" if isinstance(place.node.op, Restart) else why
     if place.columns > LARGEST and place.node.sources:
         why = why or f"the covariance of more than {LARGEST} columns (examples times positions)"
-    if any(unformed(x) for x in inputs) and not rule.reads_known:
+    if any(unformed(x) for x in inputs) and not (rule.reads_known or isinstance(place.node.op, Restart)):
         why = why or f"no covariance of more than {LARGEST} columns is formed for {place.node.name}"
     if not why:
         try:
@@ -106,8 +123,10 @@ def unknown(node: Node, why: str) -> Signal:
     return Signal(nothing, nothing[0], node.shape.features, unknown=why)
 
 
-def _start(walk: Walk) -> Start:
+def _start(walk: Walk, restarts: Restarts | None) -> Start:
     output = walk.signals[-1]
+    if restarts is not None and restarts.start is not None:
+        return Start(measured_gradient(restarts.start, output.second.shape[0], "at the output"))
     unit = walk.network.head.kind == "unit"
     if not output.unknown:
         return start(walk)
@@ -121,20 +140,31 @@ def _lost(why: str) -> Gradient:
 
 
 def _collected(walk: Walk, node: Node, parts: list[Gradient]) -> Gradient:
+    whole = next((part for part in parts if part.total), None)
+    if whole is not None:
+        return whole if whole.unknown else replace(whole, total=False)
     why = next((part.unknown for part in parts if part.unknown), "") or walk.signals[node.index].unknown
     if why:
         return _lost(why)
     found = total(parts, node.index, node.shape.features, np.random.default_rng([37, node.index]))
     excess = sum(part.excess for part in parts)
-    return replace(found, excess=excess) if excess else found
+    marks = merged(*(part.restarted for part in parts))
+    return replace(found, excess=excess, restarted=marks) if excess or marks else found
 
 
 def _back(walk: Walk, node: Node, here: Gradient) -> list[Gradient]:
-    rule, place = RULES[type(node.op)], Place(walk, node)
+    rule, place = walk.rules[type(node.op)], Place(walk, node)
     inputs = [walk.signals[i] for i in node.sources]
+    if isinstance(node.op, Restart):
+        return rule.backward(place, here, inputs)
     why = here.unknown or next((x.unknown for x in inputs if x.unknown), "")
     if why:
         return [_lost(why) for _ in inputs]
+    return mark_back(node.op, _sent(walk, rule, place, here, inputs), here, inputs)
+
+
+def _sent(walk: Walk, rule: Rule, place: Place, here: Gradient, inputs: list[Signal]) -> list[Gradient]:
+    node = place.node
     if rule.sample_back is None or not (here.samples is not None or walk.coupled[node.index]):
         return rule.backward(place, here, inputs)
     samples = here.samples

@@ -66,13 +66,13 @@ def _forward(found: Propagated, node: Node, signal: Signal, examples: int, posit
         "preactivation_mean": lambda: number(
             signal.mean, signal.exact_mean, why, scale=float(np.sqrt(np.mean(signal.diagonal)))
         ),
-        "preactivation_second_moment": lambda: _moment(signal.diagonal, signal.exact_diagonal, why),
-        "preactivation_variance": lambda: _moment(
+        "preactivation_second_moment": lambda: moment_entry(signal.diagonal, signal.exact_diagonal, why),
+        "preactivation_variance": lambda: moment_entry(
             signal.diagonal - np.square(_mean_of_weights(found, node, signal)),
             signal.exact_diagonal and signal.exact_mean,
             why,
         ),
-        "data_variance": lambda: _moment(
+        "data_variance": lambda: moment_entry(
             np.array([_variance_over_columns(signal.second)]), signal.exact, why
         ),
         "correlation": lambda: _correlation(signal, ~same),
@@ -96,7 +96,8 @@ def _mean_of_weights(found: Propagated, node: Node, signal: Signal) -> Array:
     return np.sqrt(np.maximum(square, 0.0))
 
 
-def _moment(values: Array, exact: bool, why: tuple[str, ...]) -> Entry:
+def moment_entry(values: Array, exact: bool, why: tuple[str, ...]) -> Entry:
+    """Return the entry of a mean square, the mean over `values`."""
     with np.errstate(divide="ignore"):
         return moment(np.log(np.maximum(values, 0.0)), exact, why)
 
@@ -137,8 +138,8 @@ def _activated(walk: Walk, site: Site, share: float) -> Table:
         "activation_mean": number(
             behind.mean, behind.exact_mean, behind.reasons, scale=float(np.sqrt(np.mean(behind.diagonal)))
         ),
-        "activation_second_moment": _moment(behind.diagonal, behind.exact_diagonal, behind.reasons),
-        "derivative_second_moment": _moment(
+        "activation_second_moment": moment_entry(behind.diagonal, behind.exact_diagonal, behind.reasons),
+        "derivative_second_moment": moment_entry(
             np.diagonal(behind.kept.slopes), before.law or linear, behind.reasons
         ),
         "saturated_fraction": _fraction(walk, site, before, tails(ends.low, ends.high)),
@@ -197,8 +198,10 @@ def _backward(found: Propagated, node: Node, examples: int, positions: int) -> T
         return {name: unpredicted(gradient.unknown) for name in names}
     diagonal, why = np.diagonal(gradient.second), gradient.reasons
     table = {
-        "gradient_preactivation": _moment(diagonal, gradient.exact, why),
-        "gradient_squared_norm": _moment(diagonal * (node.shape.features * positions), gradient.exact, why),
+        "gradient_preactivation": moment_entry(diagonal, gradient.exact, why),
+        "gradient_squared_norm": moment_entry(
+            diagonal * (node.shape.features * positions), gradient.exact, why
+        ),
     }
     if not numbers:
         return table
@@ -211,17 +214,19 @@ def _backward(found: Propagated, node: Node, examples: int, positions: int) -> T
     whole = positions == 1 and not isinstance(node.op, Convolution)
     exact = gradient.exact and (before.exact_diagonal if whole else before.exact)
     single = not isinstance(node.op, Unembedding)
-    table["gradient_weight"] = _moment(blocks + excess * share / examples, exact and single, weight)
-    table["gradient_weight_batch"] = _moment(
+    table["gradient_weight"] = moment_entry(blocks + excess * share / examples, exact and single, weight)
+    table["gradient_weight_batch"] = moment_entry(
         np.array([(float(np.sum(products)) + excess) / examples**2]),
         gradient.exact and before.exact and single,
         weight,
     )
     if biased:
-        table["gradient_bias"] = _moment(_within_examples(gradient.second, examples), gradient.exact, why)
+        table["gradient_bias"] = moment_entry(
+            _within_examples(gradient.second, examples), gradient.exact, why
+        )
     sent = found.sent[node.index]
     assert sent is not None
-    table["gradient_input"] = _moment(sent.diagonal, sent.exact, sent.reasons)
+    table["gradient_input"] = moment_entry(sent.diagonal, sent.exact, sent.reasons)
     return table
 
 
@@ -249,8 +254,8 @@ def _attention(signal: Signal) -> Table:
     heads = signal.kept.attended
     exact = heads.order == "exact"
     table = {
-        "attention_concentration": _moment(np.array([heads.concentration]), exact, signal.reasons),
+        "attention_concentration": moment_entry(np.array([heads.concentration]), exact, signal.reasons),
     }
     if np.isfinite(heads.logit_variance):
-        table["logit_variance"] = _moment(np.array([heads.logit_variance]), False, signal.reasons)
+        table["logit_variance"] = moment_entry(np.array([heads.logit_variance]), False, signal.reasons)
     return table

@@ -60,6 +60,8 @@ class Signal:
         What a rule keeps for its way back.
     unknown : str
         Why nothing is known of it; empty if something is.
+    restarted, restarted_pairs : tuple of str
+        The measurements on which its sizes, and what it says of pairs of columns, rest.
     """
 
     second: Array
@@ -80,6 +82,8 @@ class Signal:
     token: Array | None = None
     kept: Any = None
     unknown: str = ""
+    restarted: tuple[str, ...] = ()
+    restarted_pairs: tuple[str, ...] = ()
 
     @property
     def diagonal(self) -> Array:
@@ -134,6 +138,10 @@ class Gradient:
         where this is what a map's weights were multiplied with (keys of an attention).
     unknown : str
         Why nothing is known of it; empty if something is.
+    restarted : tuple of str
+        The measurements on which it rests.
+    total : bool
+        Whether it is all that arrives at its node, whatever else is sent there: it was measured.
     """
 
     second: Array
@@ -147,6 +155,8 @@ class Gradient:
     squares: Array | None = None
     excess: float = 0.0
     unknown: str = ""
+    restarted: tuple[str, ...] = ()
+    total: bool = False
 
     def scaled(self, by: Array | float) -> Gradient:
         """Return the gradient in front of a multiplication by numbers, one for each column or one for all."""

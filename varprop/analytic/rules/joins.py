@@ -28,6 +28,8 @@ def add(node: Node, inputs: list[Signal], facts: Facts) -> Signal | None:
         return None
     sign = float(node.attributes.get("sign", 1.0))
     first, second_input = _aligned(inputs)
+    if first.second.shape != second_input.second.shape:
+        return None  # a table of positions, that all examples share
     if len(set(node.sources)) == 1:
         factor = (1 + sign) ** 2
         return replace(
