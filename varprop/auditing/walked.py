@@ -85,7 +85,7 @@ class _Table:
         gradient = self.walk.gradients[0]
         if gradient is None or gradient.unknown or self.recording.source is None:
             return
-        entry = moment_entry(np.diagonal(gradient.second), gradient.exact, gradient.reasons)
+        entry = moment_entry(gradient.diagonal, gradient.exact, gradient.reasons)
         yield row(1, "gradient_input", entry, gradient.restarted)
 
     def _forward(self, node: Node, value: Value) -> Iterator[dict[str, Any]]:
@@ -153,7 +153,7 @@ class _Table:
         if gradient is None or gradient.unknown or self._closed(gradient):
             return
         if value.node not in self._measured:
-            entry = moment_entry(np.diagonal(gradient.second), gradient.exact, gradient.reasons)
+            entry = moment_entry(gradient.diagonal, gradient.exact, gradient.reasons)
             yield row(node.index, gradient_name(node), entry, gradient.restarted)
         for own in ("weight", "bias", "in_proj_weight", "in_proj_bias", "out_proj.weight", "out_proj.bias"):
             maps = self.found.maps.get((node.index, own))
