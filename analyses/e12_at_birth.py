@@ -71,7 +71,7 @@ A query's logits q·k/√d, softmaxed, weigh the positions it sees. Left: their 
 are equal; where logits are large theory averages over drawn queries and keys, hence its jitter.
 [losses] Cross-entropy, uniform targets. Outputs have variance s = n · 0.02² (embedding tied): ln 50257 + s/2. One
 loss has deviation √(s/{TOKENS}) = {spread:.2f} at 175B, the mean of 4 half of it; their own interval may be shorter.
-[verdicts] All rows. Agreement is within 2 %; `differs` would be beyond that plus nodes/width, as theory is of wide nets.
+[verdicts] All rows. Agreement is within 2 %; `differs` is beyond that plus nodes/width, as theory is of wide nets.
 [cost] float32, forward and backward; processor seconds on one core; memory of the process, computed before the run.
 """
 stream, attention = ((partial(block_panels, ends, t), ends[ends["quantity"].isin(t)]) for t in (STREAM, ATTENTION))
