@@ -44,7 +44,9 @@ class Body:
     tables : dict
         Embeddings that read no input, by index.
     readers : dict
-        How often every traced value is read on the way to the output.
+        How often every output of every traced node is read on the way to the model's.
+    splits : dict
+        From a node that cuts the features of a map in parts to these parts, maps of their own.
     """
 
     recording: Recording
@@ -56,7 +58,8 @@ class Body:
     restarts: dict[int, int] = field(default_factory=dict)
     maps: dict[tuple[int, str], list[int]] = field(default_factory=dict)
     tables: dict[int, Node] = field(default_factory=dict)
-    readers: dict[int, int] = field(default_factory=dict)
+    readers: dict[tuple[int, int], int] = field(default_factory=dict)
+    splits: dict[int, list[Value]] = field(default_factory=dict)
 
     def build(self, graph: Builder, source: int, name: str) -> int:
         """Add all nodes of the way to the output."""
@@ -64,13 +67,19 @@ class Body:
         assert traced.output is not None
         way = traced.ancestors(traced.output) | {traced.output}
         for node in traced.nodes:
-            for index in node.sources if node.index in way else ():
-                self.readers[index] = self.readers.get(index, 0) + 1
+            for read in reads(node) if node.index in way else ():
+                self.readers[read] = self.readers.get(read, 0) + 1
         self.values[INPUT] = self.source
         for node in traced.nodes:
             if node.index in way:
                 self._add(graph, node)
         return self.values[traced.output].node
+
+    def part(self, index: int, number: int) -> Value:
+        """Return one of the outputs of a traced node."""
+        if number and index not in self.splits:
+            raise InputError("sources", number, "the first output of a node")
+        return self.splits[index][number] if index in self.splits else self.values[index]
 
     def content(self) -> dict[str, Any]:
         """Return nothing that a digest could be made of: this network is never stored."""
@@ -138,7 +147,7 @@ class Site:
     @property
     def inputs(self) -> list[Value]:
         """What the node reads."""
-        return [self.body.values[i] for i in self.node.sources]
+        return [self.body.part(*read) for read in reads(self.node)]
 
     @property
     def one(self) -> Value:
@@ -163,9 +172,15 @@ class Site:
         """Return the same numbers under other axes, as a node of its own if others read the input too."""
         if axes is None:
             return None
-        if self.body.readers[self.node.sources[0]] == 1 or self.shape(value).vocabulary:
+        if self.body.readers[reads(self.node)[0]] == 1 or self.shape(value).vocabulary:
             return Value(value.node, axes)
         return Value(self.add(ops.Add((1.0,)), value.node), axes)
+
+
+def reads(node: Node) -> list[tuple[int, int]]:
+    """Return what a node reads: nodes, and which of their outputs."""
+    parts = node.attributes.get("parts", (0,) * len(node.sources))
+    return list(zip(node.sources, parts, strict=True))
 
 
 def arrangement(shape: tuple[int, ...], channels: bool, examples: int) -> tuple[ops.Shape, Axes]:

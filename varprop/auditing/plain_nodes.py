@@ -156,6 +156,8 @@ def reshape_node(site: Site) -> Value | None:
 
 def select_node(site: Site) -> Value | None:
     """Translate: one position of all."""
+    if site.node.index in site.body.splits:
+        return site.body.splits[site.node.index][0]
     chosen, value = site.node.attributes.get("selected"), site.one
     if chosen is None or not holds(value.axes[chosen[0]], POSITION, value.axes):
         return None

@@ -19,16 +19,33 @@ def linear_node(site: Site) -> Value | None:
     if node.attributes.get("function"):
         return _product_with_matrix(site, value)
     bias = "bias" in node.parameters
-    fans = (before.features, width)
+    fans = (before.features, (_cut(site) or [width])[0])
     weights = site.law("weight", fans)
     biases = site.law("bias", fans) if bias else "zeros"
     if weights is None or biases is None:
         return None
-    index = site.add(ops.Dense(width, weights, biases, bias=bias), value.node)
-    site.body.maps[node.index, "weight"] = [index]
+    sizes = _cut(site)
+    parts = [site.add(ops.Dense(size, weights, biases, bias=bias), value.node) for size in sizes or [width]]
+    site.body.maps[node.index, "weight"] = parts
     if bias:
-        site.body.maps[node.index, "bias"] = [index]
-    return behind(value, index, width)
+        site.body.maps[node.index, "bias"] = parts
+    if not sizes:
+        return behind(value, parts[0], width)
+    (reader,) = site.body.recording.graph.consumers[node.index]
+    site.body.splits[reader] = [behind(value, i, size) for i, size in zip(parts, sizes, strict=True)]
+    return behind(value, site.add(ops.Concatenate(), *parts), width)
+
+
+def _cut(site: Site) -> list[int]:
+    """Return the sizes of the parts into which a map's features are cut right behind it: queries, keys, values."""
+    graph, node = site.body.recording.graph, site.node
+    readers = graph.consumers.get(node.index, ())
+    cut = graph[readers[0]] if len(readers) == 1 else node
+    if cut.op != "slice" or cut.kind not in ("chunk", "split", "tensor_split"):
+        return []
+    count, size = cut.attributes["outputs"], cut.shape[-1]
+    alike = count > 1 and count * size == node.shape[-1] and cut.shape[:-1] == node.shape[:-1]
+    return [size] * count if alike else []
 
 
 def _product_with_matrix(site: Site, value: Value) -> Value | None:

@@ -71,6 +71,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc]
         self._names = names.modules
         self._parameters = {id(p): name for name, p in names.parameters}
         self._origin: dict[int, tuple[weakref.ref[torch.Tensor], int | Weight]] = {}
+        self._parts: dict[int, tuple[weakref.ref[torch.Tensor], int]] = {}
         self._calls: dict[tuple[str, str], int] = {}
         self._closed = 0
         self._handles: list[Any] = []
@@ -233,17 +234,30 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc]
             op, attributes = kind
             shape = tuple(floating.shape) if floating is not None else ()
             attributes = {"width": _width(shape, attributes), "outputs": len(outputs), **attributes}
+            parts = tuple(self._part(tensor) for tensor in inputs if self._is_source(tensor))
+            if any(parts) and len(parts) == len(sources):
+                attributes["parts"] = parts
             index = len(self.nodes) + 1
             self.nodes[key] = Node(index, module, title, op, call, sources, shape, attributes, parameters)
         node = self.nodes[key]
         if "parameter" in node.attributes:
             full = node.attributes["parameter"]
             self.owners.setdefault(full, (node.index, _own_name(full, module)))
-        for tensor in outputs:
+        for number, tensor in enumerate(outputs):
             self._own(tensor, node.index)
+            if number and node.op == "slice":
+                self._parts[id(tensor)] = (weakref.ref(tensor), number)
         if floating is not None:
             self._observe(node, floating, inputs)
         return node
+
+    def _is_source(self, tensor: torch.Tensor) -> bool:
+        return isinstance(self._origin_of(tensor), int)
+
+    def _part(self, tensor: torch.Tensor) -> int:
+        """Return which of the outputs of its node a tensor is."""
+        reference, number = self._parts.get(id(tensor), (None, 0))
+        return number if reference is not None and reference() is tensor else 0
 
     def _own(self, tensor: torch.Tensor, origin: int | Weight) -> None:
         self._origin[id(tensor)] = (weakref.ref(tensor), origin)
