@@ -195,6 +195,8 @@ class _Table:
             batch = table["gradient_weight_batch"] if what == "gradient_weight" else self._batch(gradient)
             found.setdefault(f"{what}_batch", []).append(batch)
         for quantity, entries in found.items():
+            if what == "gradient_bias" and _cancels(entries, [self.walk.gradients[i] for i in maps]):
+                continue
             if quantity.endswith("batch") and not self.unit_head:
                 continue  # how the gradients of examples are correlated was not measured
             if coupled and not quantity.endswith("batch"):
@@ -204,6 +206,18 @@ class _Table:
     def _batch(self, gradient: Gradient) -> Entry:
         total = float(np.sum(gradient.second)) / self.recording.examples**2
         return moment_entry(np.array([total]), gradient.exact, gradient.reasons)
+
+
+def _cancels(entries: list[Entry], gradients: list[Gradient | None]) -> bool:
+    """Return whether a sum of gradients over columns is 0 in every draw: what is measured of it is rounding.
+
+    So it is for the biases of keys, which drop out of the softmax.
+    """
+    sizes = [float(np.sum(g.diagonal)) for g in gradients if g is not None]
+    return max(entry.value for entry in entries) <= _ROUNDING * max(sizes, default=0.0)
+
+
+_ROUNDING = 1e-10
 
 
 def _averaged(entries: list[Entry]) -> Entry:
