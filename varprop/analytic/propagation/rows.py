@@ -9,6 +9,7 @@ from varprop.activations import Activation
 from varprop.analytic.entries import Entry, moment, number, unpredicted
 from varprop.analytic.propagation.propagate import Propagated
 from varprop.analytic.propagation.rules.attend import Heads
+from varprop.analytic.propagation.rules.embedding import Tied
 from varprop.analytic.propagation.signal import Array, Gradient, Signal, merged
 from varprop.analytic.propagation.walk import Walk
 from varprop.analytic.sets import Interval, tails
@@ -68,7 +69,7 @@ def _forward(found: Propagated, node: Node, signal: Signal, examples: int, posit
         ),
         "preactivation_second_moment": lambda: moment_entry(signal.diagonal, signal.exact_diagonal, why),
         "preactivation_variance": lambda: moment_entry(
-            signal.diagonal - np.square(_mean_of_weights(found, node, signal)),
+            signal.diagonal - _square_of_means(found, node, signal),
             signal.exact_diagonal and signal.exact_mean,
             why,
         ),
@@ -79,6 +80,14 @@ def _forward(found: Propagated, node: Node, signal: Signal, examples: int, posit
         "token_correlation": lambda: _correlation(signal, same & other),
     }
     return {name: made[name]() for name in names}
+
+
+def _square_of_means(found: Propagated, node: Node, signal: Signal) -> Array:
+    """Return the mean over units of their squared means, shape (N,); a tied output's own token has another mean."""
+    if isinstance(signal.kept, Tied):
+        units, own = node.shape.features, signal.kept.own
+        return np.asarray(np.square(own) / units + np.square(signal.mean - own / units))
+    return np.square(_mean_of_weights(found, node, signal))
 
 
 def _mean_of_weights(found: Propagated, node: Node, signal: Signal) -> Array:
