@@ -24,7 +24,7 @@ from varprop.spec.heads import Head
 from varprop.spec.inputs import Input
 from varprop.spec.networks import Network
 from varprop.spec.parts import as_part, residual, sequence
-from varprop.spec.shorthand import build_head, parse_input
+from varprop.spec.shorthand import as_head, parse_input
 from varprop.spec.tokens_and_images import images
 from varprop.spec.transformers import families
 from varprop.spec.widths import DEEPEST, check_width
@@ -131,7 +131,7 @@ def resnet(
     body = [*make.stem(sizes[0], large), *make.stages(counts, sizes, narrow)]
     body += [mean_pool(), dense(outputs, output_weights)]
     known = f"resnet{depth}" if depth is not None else ""
-    return Network(data, body, _head(head, targets), name or known)
+    return Network(data, body, as_head(head, targets), name or known)
 
 
 def _plan(
@@ -235,14 +235,6 @@ def _image_data(input: Input | str | None, *, channels: Any, image: Any, batch: 
     return images(3 if channels is None else channels, image, image, **made)
 
 
-def _head(head: Head | str, targets: Any) -> Head:
-    if not isinstance(head, Head):
-        return build_head(head, targets)
-    if targets is not None:
-        raise InputError("targets", described("targets"), "targets within the Head, when a Head is given")
-    return head
-
-
 @families.register("mlp_mixer")
 def mlp_mixer(
     depth: int = 8,
@@ -328,4 +320,4 @@ def mlp_mixer(
         name="block",
     )
     body = [stem, *[block] * depth, layer_norm(eps), mean_pool(), dense(classes, weights)]
-    return Network(data, body, _head(head, targets), name)
+    return Network(data, body, as_head(head, targets), name)

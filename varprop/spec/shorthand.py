@@ -78,11 +78,7 @@ def mlp(
         output = "output_" if error.field.startswith("activation") else ""
         raise InputError(output + error.field, error.value, error.allowed) from None
     layers = (*(hidden[n] for n in sizes[:-1]), last)
-    if not isinstance(head, Head):
-        head = build_head(head, targets)
-    elif targets is not None:
-        raise InputError("targets", targets, "targets within the Head, when a Head is given")
-    return Network(input, layers, head, name)
+    return Network(input, layers, as_head(head, targets), name)
 
 
 _SHORT = r"\s*([A-Za-z]\w*)\s*:\s*(\d{1,12}(?:\s*[x×]\s*\d{1,12}){0,3})\s*"
@@ -93,6 +89,21 @@ def _size_keys(kind: str) -> list[str]:
     parameters = inspect.signature(kinds[kind]).parameters.values()
     whole = itertools.takewhile(lambda p: p.annotation == "int" and p.name != "seed", parameters)
     return [parameter.name for parameter in whole]
+
+
+def as_head(head: Head | str, targets: Any = None) -> Head:
+    """Return a head that was given as one, or by its kind and its targets.
+
+    Raises
+    ------
+    InputError
+        If targets stand beside a Head, or do not fit the kind.
+    """
+    if not isinstance(head, Head):
+        return build_head(head, targets)
+    if targets is not None:
+        raise InputError("targets", targets, "targets within the Head, when a Head is given")
+    return head
 
 
 def build_head(kind: str, targets: Any = None) -> Head:

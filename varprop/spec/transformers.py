@@ -30,7 +30,7 @@ from varprop.spec.networks import Network
 from varprop.spec.ops import Norm
 from varprop.spec.parts import as_part, attention, gate, residual, sequence
 from varprop.spec.presets import PRESETS, preset_keywords
-from varprop.spec.shorthand import build_head, parse_input
+from varprop.spec.shorthand import as_head, parse_input
 from varprop.spec.tokens_and_images import images
 from varprop.spec.tokens_and_images import tokens as make_tokens
 from varprop.spec.widths import DEEPEST, WIDEST, check_width
@@ -186,11 +186,7 @@ def transformer(
         name = name or preset
     data = _data(given, input, tokens, batch, ids, seed)
     plan = _Plan.of(given, data)
-    if not isinstance(head, Head):
-        head = build_head(head, targets)
-    elif targets is not None:
-        raise InputError("targets", described("targets"), "targets within the Head, when a Head is given")
-    return Network(data, plan.body(), head, name)
+    return Network(data, plan.body(), as_head(head, targets), name)
 
 
 _ARCHITECTURE = frozenset(

@@ -47,11 +47,8 @@ def _select_columns(place: Place) -> Index:
     return np.arange(place.examples) * place.before[0].count + op.position
 
 
-def _select(place: Place, inputs: list[Signal]) -> Signal:
-    (before,) = inputs
-    at = _select_columns(place)
-    if isinstance(before.kept, Known) and before.kept.values is not None:
-        return known_signal(before.kept.values[:, at])
+def picked(before: Signal, at: Index) -> Signal:
+    """Return the signal whose columns are those of `before` at `at`, in which one may stand repeatedly: exact."""
     both = np.ix_(at, at)
     return Signal(
         **{
@@ -60,19 +57,24 @@ def _select(place: Place, inputs: list[Signal]) -> Signal:
             "mean": before.mean[at],
             "common": None if before.common is None else before.common[both],
             "token": None if before.token is None else before.token[at],
-            "kept": None,
+            "kept": before.kept if isinstance(before.kept, Known) else None,
         }
     )
 
 
+def sent_back(gradient: Gradient, at: Index, columns: int) -> Gradient:
+    """Return the gradient before `picked`: at each of the `columns` the sum over where it was put."""
+    second = np.zeros((columns, columns))
+    np.add.at(second, np.ix_(at, at), gradient.second)
+    return Gradient(second, gradient.exact, gradient.reasons)
+
+
+def _select(place: Place, inputs: list[Signal]) -> Signal:
+    return picked(inputs[0], _select_columns(place))
+
+
 def _select_back(place: Place, gradient: Gradient, inputs: list[Signal]) -> list[Gradient]:
-    at = _select_columns(place)
-    n = inputs[0].mean.size
-    if unformed(inputs[0]):
-        return [Gradient(np.zeros((0, 0)), gradient.exact, gradient.reasons)]
-    second = np.zeros((n, n))
-    second[np.ix_(at, at)] = gradient.second
-    return [Gradient(second, gradient.exact, gradient.reasons)]
+    return [sent_back(gradient, _select_columns(place), inputs[0].mean.size)]
 
 
 def _select_sample(place: Place, inputs: list[Signal], values: list[Array]) -> Array:
